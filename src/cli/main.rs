@@ -1,0 +1,2 @@
+//! The command line. To be written.
+fn main() {}

@@ -1,0 +1,34 @@
+//! Per-object out-of-distribution (OOD) verdicts for video: UNI-OOD as a library.
+//!
+//! A frame goes one way through this crate, one type per arrow:
+//!
+//! ```text
+//! Frame ─▶ Detection* ─▶ ObjectPair* ─▶ DualEncoding* ─▶ ClassScores* ─▶ Verdict*
+//! frame    detect        pair           encode           score           verdict
+//! ```
+//!
+//! [`engine`] runs that way on worker threads; [`graph`] writes the ONNX files it runs;
+//! [`attention`] and [`combiner`] are the method itself as plain functions, the reference
+//! that the graph is checked against. [`models`] reads model sets, [`report`] writes JSON.
+//!
+//! Source: "Unified Object- and Image-level Out-of-Distribution Detection via Cross-Context
+//! Attentive Vision-Language Modeling" (UNI-OOD), CVPR 2026.
+
+pub mod attention;
+pub mod combiner;
+pub mod detect;
+pub mod encode;
+pub mod engine;
+pub mod error;
+pub mod frame;
+pub mod geometry;
+pub mod graph;
+pub mod models;
+pub mod overlay;
+pub mod pair;
+pub mod report;
+pub mod score;
+pub mod verdict;
+pub mod vocabulary;
+
+pub use error::{Error, Result};

@@ -1,0 +1,181 @@
+//! Model sets: a folder with `uniood.json`, a CLIP folder, a combiner, perhaps a detector and a calibration.
+//!
+//! The manifest's form (`uniood.models/1`) lives in this file alone. Unknown keys, missing files and
+//! shapes that do not fit are errors that name file, key, what was found and what was wanted.
+
+mod clip;
+mod weights;
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use clip::{Activation, ClipConfig, TextConfig, VisionConfig};
+pub use weights::Weights;
+
+use crate::{Error, Result};
+
+/// The manifest's version.
+pub const SCHEMA: &str = "uniood.models/1";
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "uniood.json";
+
+/// `uniood.json`, as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The set's name, shown in every verdict.
+    pub name: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// CLIP folder, relative to the manifest.
+    pub clip: PathBuf,
+    /// Combiner weights, relative to the manifest; `null` is plain CLIP.
+    pub combiner: Option<PathBuf>,
+    /// The in-distribution classes.
+    pub classes: Vec<String>,
+    /// Prompts with `{}` where the class name goes.
+    #[serde(default = "default_templates")]
+    pub templates: Vec<String>,
+    /// δ: below it an object is OOD.
+    pub threshold: f32,
+    /// The detector that comes with the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<DetectorManifest>,
+}
+
+/// The manifest's `detector`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectorManifest {
+    /// ONNX file, relative to the manifest.
+    pub file: PathBuf,
+    /// How its output reads.
+    pub layout: Layout,
+    /// How a frame becomes its input; the layout's own default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
+    /// Class names in the order of its outputs.
+    pub labels: Vec<String>,
+}
+
+/// A detector's output contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Raw grid `[1, A, 5+K]`, strides 8, 16, 32; BGR 0–255.
+    Yolox,
+    /// `[1, 4+K, A]`, cx, cy, w, h in input pixels; RGB 0–1.
+    Yolov8,
+}
+
+/// How a frame is fitted to a detector's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// Aspect ratio kept, the picture at the top left, the rest filled with 114.
+    Letterbox,
+    /// Both sides stretched to fit.
+    Stretch,
+}
+
+/// A model set that was read and whose files are there.
+#[derive(Debug, Clone)]
+pub struct ModelSet {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The CLIP folder's configuration.
+    pub clip: ClipConfig,
+}
+
+fn default_templates() -> Vec<String> {
+    vec!["A photo of a {}".to_owned()]
+}
+
+impl ModelSet {
+    /// Reads `dir/uniood.json` and the CLIP configuration, and checks that every file named is there.
+    ///
+    /// # Errors
+    /// [`Error::File`] for what is missing, [`Error::Content`] or [`Error::ModelSet`] for what does not fit.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST);
+        let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+        let manifest: Manifest =
+            serde_json::from_str(&text).map_err(|error| Error::content(&path, format!("not a model set manifest: {error}")))?;
+        manifest.check(&path)?;
+        let clip = ClipConfig::open(&dir.join(&manifest.clip))?;
+        let set = Self { dir: dir.to_owned(), manifest, clip };
+        let named = [set.combiner_path(), set.detector_path()];
+        for file in named.into_iter().flatten() {
+            fs::metadata(&file).map_err(Error::file("read", &file))?;
+        }
+        Ok(set)
+    }
+
+    /// The CLIP folder.
+    #[must_use]
+    pub fn clip_dir(&self) -> PathBuf {
+        self.dir.join(&self.manifest.clip)
+    }
+
+    /// The combiner's weights; `None` is plain CLIP.
+    #[must_use]
+    pub fn combiner_path(&self) -> Option<PathBuf> {
+        self.manifest.combiner.as_ref().map(|file| self.dir.join(file))
+    }
+
+    /// The detector's ONNX file.
+    #[must_use]
+    pub fn detector_path(&self) -> Option<PathBuf> {
+        self.manifest.detector.as_ref().map(|detector| self.dir.join(&detector.file))
+    }
+}
+
+impl Manifest {
+    fn check(&self, path: &Path) -> Result<()> {
+        let wrong = |key: &str, found: String, wanted: &str| Err(Error::model_set(path, key, found, wanted));
+        if self.schema != SCHEMA {
+            return wrong("schema", format!("`{}`", self.schema), "`uniood.models/1`; a newer set needs a newer uniood");
+        }
+        if !self.threshold.is_finite() {
+            return wrong("threshold", self.threshold.to_string(), "a number");
+        }
+        if self.templates.is_empty() {
+            return wrong("templates", "an empty list".to_owned(), "at least one prompt such as \"A photo of a {}\"");
+        }
+        if let Some(template) = self.templates.iter().find(|template| template.matches("{}").count() != 1) {
+            return wrong("templates", format!("`{template}`"), "prompts with `{}` once, where the class name goes");
+        }
+        check_classes(&self.classes).map_err(|error| Error::model_set(path, "classes", error.to_string(), "distinct names, at least one"))
+    }
+}
+
+/// A class list must name at least one class, none empty, none twice.
+///
+/// # Errors
+/// [`Error::Classes`] that names the first class that is wrong.
+pub fn check_classes<S: AsRef<str>>(classes: &[S]) -> Result<()> {
+    let mut seen = HashSet::new();
+    if classes.is_empty() {
+        return Err(Error::Classes("it is empty; name at least one in-distribution class".to_owned()));
+    }
+    for class in classes {
+        let name = class.as_ref().trim();
+        if name.is_empty() {
+            return Err(Error::Classes("it holds an empty name; remove the empty entry".to_owned()));
+        }
+        if !seen.insert(name.to_lowercase()) {
+            return Err(Error::Classes(format!("`{name}` stands there twice; remove one")));
+        }
+    }
+    Ok(())
+}
