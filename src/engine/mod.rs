@@ -4,6 +4,10 @@
 //! frame's own one-shot reply. Workers finish in any order; whoever keeps tickets in a queue has order.
 //! This module alone names ONNX Runtime.
 
+mod device;
+mod runtime;
+mod session;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crossbeam_channel::Receiver;
@@ -16,6 +20,9 @@ use crate::{
     verdict::{Object, Verdict},
     vocabulary::Vocabulary,
 };
+
+pub use runtime::{LIBRARY_VARIABLE, Runtime};
+pub use session::{Element, Input, Outputs, Port, Session};
 
 /// What an engine is made of; fixed for its life.
 #[derive(Debug, Clone)]

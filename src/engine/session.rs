@@ -1,0 +1,274 @@
+//! One ONNX model ready to run on one device.
+
+use std::{
+    borrow::Cow,
+    fs,
+    num::NonZero,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
+use ort::{
+    session::{Session as OrtSession, SessionInputValue, builder::SessionBuilder},
+    value::{Outlet, TensorElementType, TensorRef, ValueType},
+};
+
+use super::{Device, runtime::Runtime};
+use crate::{Error, Result};
+
+/// A loaded model; a worker thread has its own.
+#[derive(Debug)]
+pub struct Session {
+    inner: OrtSession,
+    stage: &'static str,
+    device: Device,
+    threads: usize,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+/// An input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Element type.
+    pub element: Element,
+    /// Its sides; `None` where the size is dynamic.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// A tensor's element type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Element {
+    /// `float`.
+    F32,
+    /// `int64`.
+    I64,
+    /// `uint8`.
+    U8,
+    /// Anything else, in ONNX Runtime's words; such a port cannot be fed or read here.
+    Other(String),
+}
+
+/// A borrowed tensor for [`Session::run`]. Arrays in standard layout are not copied.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// `float`.
+    F32(ArrayViewD<'a, f32>),
+    /// `int64`.
+    I64(ArrayViewD<'a, i64>),
+    /// `uint8`.
+    U8(ArrayViewD<'a, u8>),
+}
+
+/// What a run gave, by output name.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    stage: &'static str,
+    tensors: Vec<(String, ArrayD<f32>)>,
+}
+
+impl Session {
+    /// Loads a model file (external data beside it included).
+    ///
+    /// `stage` (`detect`, `encode`, `text`) stands in the messages of failed runs; `threads`: `None` is one a core.
+    ///
+    /// # Errors
+    /// [`Error::File`] where there is none, [`Error::Content`] where it is no valid ONNX model,
+    /// [`Error::Device`] where the device cannot be had, [`Error::Runtime`] where ONNX Runtime is missing.
+    pub fn from_file(stage: &'static str, model: &Path, device: &Device, threads: Option<usize>) -> Result<Self> {
+        fs::File::open(model).map_err(Error::file("read", model))?;
+        Self::create(stage, device, threads, |builder| builder.commit_from_file(model), model)
+    }
+
+    /// Loads a model from memory; `name` stands in messages.
+    ///
+    /// # Errors
+    /// As [`Session::from_file`].
+    pub fn from_bytes(stage: &'static str, name: &Path, model: &[u8], device: &Device, threads: Option<usize>) -> Result<Self> {
+        Self::create(stage, device, threads, |builder| builder.commit_from_memory(model), name)
+    }
+
+    fn create(
+        stage: &'static str,
+        device: &Device,
+        threads: Option<usize>,
+        commit: impl Fn(&mut SessionBuilder) -> ort::Result<OrtSession>,
+        name: &Path,
+    ) -> Result<Self> {
+        // TensorRT's builder is not thread-safe, and two loads at once would double the peak of memory.
+        static CREATING: Mutex<()> = Mutex::new(());
+        let runtime = Runtime::get()?;
+        let _one_at_a_time = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
+        let mut refusal = None;
+        for candidate in device.candidates() {
+            let mut builder = match builder_for(runtime, &candidate, threads) {
+                Ok(builder) => builder,
+                Err(error) => {
+                    tracing::info!("{error}");
+                    refusal = Some(error);
+                    continue;
+                }
+            };
+            let inner = commit(&mut builder).map_err(|error| match error.code() {
+                ort::ErrorCode::ExecutionProviderFailure => candidate.refused(error.to_string()),
+                _ => Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string()))),
+            })?;
+            let (inputs, outputs) = (ports(inner.inputs()), ports(inner.outputs()));
+            return Ok(Self { inner, stage, device: candidate, threads, inputs, outputs });
+        }
+        Err(refusal.unwrap_or_else(|| device.refused("no execution provider was tried")))
+    }
+
+    /// The device that was taken: never [`Device::Auto`].
+    #[must_use]
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Threads a run uses on the processor.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The model's inputs, in its order.
+    #[must_use]
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// The model's outputs, in its order.
+    #[must_use]
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// A value of the model's metadata.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.inner.metadata().ok()?.custom(key)
+    }
+
+    /// Runs the model once; every input is given by name.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] where an input is missing or does not fit, the run fails, or an output is not f32.
+    pub fn run(&mut self, inputs: &[(&str, Input)]) -> Result<Outputs> {
+        let stage = self.stage;
+        let failed = |problem: String| Error::Inference { stage, problem };
+        let contiguous: Vec<(&str, Contiguous)> = inputs.iter().map(|(name, input)| (*name, Contiguous::of(input))).collect();
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for (name, tensor) in &contiguous {
+            let value = tensor.value().map_err(|error| failed(format!("input `{name}`: {error}")))?;
+            values.push((Cow::Borrowed(name), value));
+        }
+        let outputs = self.inner.run(values).map_err(|error| failed(one_line(&error.to_string())))?;
+        let mut tensors = Vec::with_capacity(outputs.len());
+        for (name, value) in &outputs {
+            let array = value.try_extract_array::<f32>().map_err(|error| failed(format!("output `{name}`: {error}")))?;
+            tensors.push((name.to_owned(), array.to_owned()));
+        }
+        Ok(Outputs { stage, tensors })
+    }
+}
+
+impl Outputs {
+    /// Takes an output of `D`'s number of sides.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] where the model has no such output or it has another number of sides.
+    pub fn take<D: Dimension>(&mut self, name: &str) -> Result<Array<f32, D>> {
+        let failed = |problem: String| Error::Inference { stage: self.stage, problem };
+        let Some(position) = self.tensors.iter().position(|(of, _)| of == name) else {
+            return Err(failed(format!("the model has no output `{name}`")));
+        };
+        let (_, array) = self.tensors.swap_remove(position);
+        let shape = array.shape().to_vec();
+        array.into_dimensionality().map_err(|_| failed(format!("output `{name}` has the shape {shape:?}")))
+    }
+}
+
+impl<'a, D: Dimension> From<ArrayView<'a, f32, D>> for Input<'a> {
+    fn from(view: ArrayView<'a, f32, D>) -> Self {
+        Self::F32(view.into_dyn())
+    }
+}
+
+impl<'a, D: Dimension> From<ArrayView<'a, i64, D>> for Input<'a> {
+    fn from(view: ArrayView<'a, i64, D>) -> Self {
+        Self::I64(view.into_dyn())
+    }
+}
+
+impl<'a, D: Dimension> From<ArrayView<'a, u8, D>> for Input<'a> {
+    fn from(view: ArrayView<'a, u8, D>) -> Self {
+        Self::U8(view.into_dyn())
+    }
+}
+
+/// An input in standard layout: borrowed where it was already, copied where not.
+enum Contiguous<'a> {
+    F32(CowArray<'a, f32, IxDyn>),
+    I64(CowArray<'a, i64, IxDyn>),
+    U8(CowArray<'a, u8, IxDyn>),
+}
+
+impl<'a> Contiguous<'a> {
+    fn of(input: &'a Input<'_>) -> Self {
+        match input {
+            Input::F32(view) => Self::F32(view.as_standard_layout()),
+            Input::I64(view) => Self::I64(view.as_standard_layout()),
+            Input::U8(view) => Self::U8(view.as_standard_layout()),
+        }
+    }
+
+    fn value(&self) -> ort::Result<SessionInputValue<'_>> {
+        Ok(match self {
+            Self::F32(array) => TensorRef::from_array_view(array)?.into(),
+            Self::I64(array) => TensorRef::from_array_view(array)?.into(),
+            Self::U8(array) => TensorRef::from_array_view(array)?.into(),
+        })
+    }
+}
+
+/// A builder for one device, its execution providers registered.
+fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<SessionBuilder> {
+    let providers = device.providers()?;
+    let option = |error: ort::Error<SessionBuilder>| Error::Runtime(format!("a session option was refused: {error}"));
+    OrtSession::builder(runtime.environment())
+        .map_err(|error| Error::Runtime(format!("no session could be started: {error}")))?
+        .with_intra_threads(threads)
+        .map_err(option)?
+        .with_execution_providers(providers)
+        .map_err(|error| device.refused(format!("{}; install its driver and libraries, or use cpu", one_line(&error.to_string()))))
+}
+
+fn ports(outlets: &[Outlet]) -> Vec<Port> {
+    outlets.iter().map(port).collect()
+}
+
+fn port(outlet: &Outlet) -> Port {
+    let name = outlet.name().to_owned();
+    match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            let element = match ty {
+                TensorElementType::Float32 => Element::F32,
+                TensorElementType::Int64 => Element::I64,
+                TensorElementType::Uint8 => Element::U8,
+                other => Element::Other(other.to_string()),
+            };
+            Port { name, element, shape: shape.iter().map(|side| usize::try_from(*side).ok()).collect() }
+        }
+        other => Port { name, element: Element::Other(format!("{other:?}")), shape: Vec::new() },
+    }
+}
+
+/// ONNX Runtime's messages may run over several lines, with a stack behind them.
+fn one_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().to_owned()
+}
