@@ -14,6 +14,7 @@
 //! Source: "Unified Object- and Image-level Out-of-Distribution Detection via Cross-Context
 //! Attentive Vision-Language Modeling" (UNI-OOD), CVPR 2026.
 
+pub mod activation;
 pub mod attention;
 pub mod combiner;
 pub mod detect;
