@@ -4,6 +4,7 @@
 //! shapes that do not fit are errors that name file, key, what was found and what was wanted.
 
 mod clip;
+mod tokenizer;
 mod weights;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use clip::{Activation, ClipConfig, TextConfig, VisionConfig};
+pub use tokenizer::{Tokenizer, Tokens};
 pub use weights::Weights;
 
 use crate::{Error, Result};
