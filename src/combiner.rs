@@ -1,15 +1,15 @@
 //! The combiner: weighted tokens of one image become one vector, with a head per branch.
 //!
-//! Weighted tokens `a_i = (N+1)·β_i·μ_i·z_i` **[ours: the factor N+1, so that uniform attention leaves a
-//! token's size as it was]**. The patches a_1..a_N as a `[D, g, g]` map (row by row) go through three 3×3
+//! Weighted tokens `a_i = (N+1)·β_i·μ_i·z_i` **(ours: the factor N+1, so that uniform attention leaves a
+//! token's size as it was)**. The patches a_1..a_N as a `[D, g, g]` map (row by row) go through three 3×3
 //! convolutions with ReLU, strides 1, 2, 2, zero padding 1, and a mean over the map, `[K]`; behind a_0 that
 //! is `[D+K]`. Then the head, in one of two forms:
 //!
 //! - `paper`: `z = mlp1(…)` in both branches;
-//! - `residual` **[ours]**: `z_x = mlp2(GELU(mlp1(…))) + z_0(x)` for the target, `z_(x) = mlp2(GELU(mlp1(…)))`
+//! - `residual` **(ours)**: `z_x = mlp2(GELU(mlp1(…))) + z_0(x)` for the target, `z_(x) = mlp2(GELU(mlp1(…)))`
 //!   for the background. So mlp2 = 0 in both branches is plain CLIP zero-shot.
 //!
-//! Without convolutions the patches' plain mean `[D]` takes the place of `[K]` **[ours]**.
+//! Without convolutions the patches' plain mean `[D]` takes the place of `[K]` **(ours)**.
 //! Source: UNI-OOD, "combiner"; method.md, image side, steps 5 and 6. [`Combiner::open`] reads the weights.
 
 mod weights;

@@ -1,7 +1,7 @@
 //! The class list's texts: computed once per list, they do not depend on any picture.
 //!
 //! `M(t_c)` is the mean over templates of the unit text embeddings, scaled to unit length again; w is the
-//! mean over templates **[ours]** of the inter-text attention; `M̃_c = Σ_c′ w[c′,c]·M(t_c′)`
+//! mean over templates **(ours)** of the inter-text attention; `M̃_c = Σ_c′ w[c′,c]·M(t_c′)`
 //! (method.md, text side).
 
 use std::{fs, path::Path, sync::Arc};

@@ -1,7 +1,7 @@
 //! Inter-text attention: which of the ID classes make up a class's context.
 //!
 //! `w[c′,c] = mean over l,h of softmax_c′( k_EOT(c′)·q_EOT(c) / √d_h )` over all ID classes c′, c itself
-//! included **[ours]**; context text `M̃_c = Σ_c′ w[c′,c]·M(t_c′)`, not re-scaled: only its direction
+//! included **(ours)**; context text `M̃_c = Σ_c′ w[c′,c]·M(t_c′)`, not re-scaled: only its direction
 //! matters (UNI-OOD, "inter-text attention"; method.md, text side).
 
 use ndarray::{Array2, ArrayRef2, ArrayRef4, Axis};

@@ -1,16 +1,21 @@
 //! CLIP's two towers in plain Rust: literal and readable, what the ONNX graphs are checked against.
 //! `ObjectPair ─▶ DualEncoding`.
 //!
-//! [`vision`] and [`text`] run one [`transformer`] each and keep what the attentions need: queries and keys
+//! [`vision`] and [`text`] run one transformer each and keep what the attentions need: queries and keys
 //! of every layer and head, with bias, before scaling. [`reference`](mod@reference) puts them together with the method
 //! and shows every intermediate. Nothing here is meant for speed; the engine runs [`crate::graph`]'s files.
+
+pub mod reference;
+pub mod text;
+mod transformer;
+pub mod vision;
 
 use ndarray::{Array2, Array3, Array4};
 
 /// One image through the image tower. T = N+1 tokens, 0 is CLS; L layers, H heads of width `d_h`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageEncoding {
-    /// Last hidden states behind the post layer norm, all tokens **[ours]**, `[T, D]`.
+    /// Last hidden states behind the post layer norm, all tokens **(ours)**, `[T, D]`.
     pub z: Array2<f32>,
     /// The CLS token's queries, `[L, H, d_h]`.
     pub query_cls: Array3<f32>,

@@ -1,5 +1,8 @@
 //! What every integration test needs: where the test data are, how to skip aloud, and a watchdog.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub(crate) mod golden;
 
 use std::{
     path::{Path, PathBuf},
