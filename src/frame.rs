@@ -1,5 +1,7 @@
 //! A picture as it lies in memory: borrowed planes, any stride, the pixel formats of the element.
 
+mod rgb;
+
 use crate::{Error, Result};
 
 /// Pixel formats that go in and come out unchanged; the names are GStreamer's.

@@ -27,8 +27,11 @@ pub mod graph;
 pub mod models;
 pub mod overlay;
 pub mod pair;
+pub mod picture;
 pub mod report;
+mod resample;
 pub mod score;
+mod simd;
 pub mod verdict;
 pub mod vocabulary;
 

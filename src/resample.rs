@@ -1,0 +1,266 @@
+//! Resizing as Pillow does it (`Image.resize`, libImaging/Resample.c): a convolution whose kernel widens when
+//! shrinking (antialiasing), 8 bits between the passes, 22-bit fixed-point weights.
+//!
+//! The numbers are Pillow 13's to the last bit. Both passes work on spans of an axis, so that a caller who
+//! knows what changed need not resize the rest again; a span's pixels are those of the whole.
+
+#![expect(clippy::inline_always, reason = "`wide` compiles for AVX2 only what is inlined into it")]
+
+use std::ops::Range;
+
+use crate::simd::wide;
+
+/// Fraction bits of the weights: 8 bits of result, two spare for a sum of weights that leaves 0..=1.
+const BITS: u32 = 32 - 8 - 2;
+
+/// Pixels that the horizontal pass takes at a time; windows are padded to a multiple of it where the row is long enough.
+const STEP: usize = 8;
+
+/// The kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Pillow's `BICUBIC`, a = −0.5.
+    Bicubic,
+}
+
+impl Filter {
+    const fn support(self) -> f64 {
+        match self {
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    fn at(self, x: f64) -> f64 {
+        const A: f64 = -0.5;
+        let x = x.abs();
+        match self {
+            Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+            Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+            Self::Bicubic => 0.0,
+        }
+    }
+}
+
+/// Which pass comes first. It shows: the passes clip to 0..=255 in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    HorizontalFirst,
+    VerticalFirst,
+}
+
+impl Order {
+    /// Pillow's choice since 13.0: vertical first where the height shrinks by more than twice what the width does.
+    /// (Up to 12 it is always horizontal first.)
+    pub(crate) const fn of(from: (usize, usize), to: (usize, usize)) -> Self {
+        let (w, h) = (from.0.saturating_sub(to.0), from.1.saturating_sub(to.1));
+        if h > 2 * w { Self::VerticalFirst } else { Self::HorizontalFirst }
+    }
+}
+
+/// One output position's window: input positions `start..start + weights.len()`.
+#[derive(Debug, Clone, Copy)]
+struct Window<'a> {
+    start: usize,
+    weights: &'a [i32],
+}
+
+/// How every output position of one axis is made from input positions.
+#[derive(Debug, Clone)]
+struct Weights {
+    /// Start in the input, and where its weights lie in `values`.
+    windows: Vec<(usize, Range<usize>)>,
+    values: Vec<i32>,
+}
+
+impl Weights {
+    fn new(filter: Filter, input: usize, output: usize) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "sides of pictures are far below 2^52")]
+        let (length, scale) = (input as f64, input as f64 / output as f64);
+        let filter_scale = scale.max(1.0);
+        let (support, reach) = (filter.support() * filter_scale, 1.0 / filter_scale);
+        let mut windows = Vec::with_capacity(output);
+        let mut values = Vec::new();
+        let mut kernel = Vec::new();
+        for position in 0..output {
+            #[expect(clippy::cast_precision_loss, reason = "as above")]
+            let center = (position as f64 + 0.5) * scale;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "clamped to 0..=length; the cast floors as Pillow's does"
+            )]
+            let edge = |position: f64| (position + 0.5).clamp(0.0, length) as usize;
+            let (start, end) = (edge(center - support), edge(center + support));
+            kernel.clear();
+            #[expect(clippy::cast_precision_loss, reason = "as above")]
+            kernel.extend((start..end).map(|x| filter.at((x as f64 - center + 0.5) * reach)));
+            let sum: f64 = kernel.iter().sum();
+            let first = values.len();
+            #[expect(clippy::cast_possible_truncation, reason = "a weight is below 2 in size")]
+            values.extend(kernel.iter().map(|weight| {
+                let weight = if sum == 0.0 { *weight } else { weight / sum };
+                (weight * f64::from(1_u32 << BITS)).round() as i32
+            }));
+            windows.push((start, first..values.len()));
+        }
+        Self { windows, values }
+    }
+
+    fn window(&self, position: usize) -> Window<'_> {
+        let (start, weights) = &self.windows[position];
+        Window { start: *start, weights: &self.values[weights.clone()] }
+    }
+}
+
+/// The horizontal pass over packed RGB rows: `input` pixels a row become `output`.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    /// Each weight three times, once a channel.
+    weights: Weights,
+}
+
+impl Columns {
+    /// `output` columns from `input`, both at least 1.
+    pub(crate) fn new(filter: Filter, input: usize, output: usize) -> Self {
+        let plain = Weights::new(filter, input, output);
+        let mut windows = Vec::with_capacity(output);
+        let mut values = Vec::new();
+        for position in 0..output {
+            let Window { start, weights } = plain.window(position);
+            let padded = weights.len().next_multiple_of(STEP);
+            // Zero weights to the right, or to the left where the row ends; a row too short for them keeps its window.
+            let (start, before, after) = match input.checked_sub(padded) {
+                Some(last) if start > last => (last, start - last, padded - weights.len() - (start - last)),
+                Some(_) => (start, 0, padded - weights.len()),
+                None => (start, 0, 0),
+            };
+            let first = values.len();
+            values.resize(first + 3 * before, 0);
+            values.extend(weights.iter().flat_map(|&weight| [weight; 3]));
+            values.resize(values.len() + 3 * after, 0);
+            windows.push((start, first..values.len()));
+        }
+        Self { weights: Weights { windows, values } }
+    }
+
+    /// Number of output columns.
+    pub(crate) fn len(&self) -> usize {
+        self.weights.windows.len()
+    }
+
+    /// The input columns that output column `column` reads.
+    pub(crate) fn reads(&self, column: usize) -> Range<usize> {
+        let (start, weights) = &self.weights.windows[column];
+        *start..*start + weights.len() / 3
+    }
+
+    /// Output columns `columns` of one row into `out`. `row` holds its input pixels from column `first` on, as
+    /// many as those columns read.
+    pub(crate) fn resize(&self, columns: Range<usize>, row: &[u8], first: usize, out: &mut [u8]) {
+        wide(
+            #[inline(always)]
+            || {
+                for (pixel, column) in out.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
+                    let window = self.weights.window(column);
+                    let from = (window.start - first) * 3;
+                    *pixel = dot(&row[from..from + window.weights.len()], window.weights);
+                }
+            },
+        );
+    }
+}
+
+/// Σ pixel·weight, channel by channel; `weights` holds each weight three times.
+#[inline(always)]
+fn dot(pixels: &[u8], weights: &[i32]) -> [u8; 3] {
+    const LANES: usize = 3 * STEP;
+    let mut lanes = [0_i32; LANES];
+    let (pixels, last_pixels) = pixels.as_chunks::<LANES>();
+    let (weights, last_weights) = weights.as_chunks::<LANES>();
+    for (pixels, weights) in pixels.iter().zip(weights) {
+        for lane in 0..LANES {
+            lanes[lane] += i32::from(pixels[lane]) * weights[lane];
+        }
+    }
+    let mut sums = [1 << (BITS - 1); 3];
+    for lanes in lanes.as_chunks::<3>().0 {
+        for channel in 0..3 {
+            sums[channel] += lanes[channel];
+        }
+    }
+    for (pixel, weight) in last_pixels.as_chunks::<3>().0.iter().zip(last_weights.as_chunks::<3>().0) {
+        for channel in 0..3 {
+            sums[channel] += i32::from(pixel[channel]) * weight[channel];
+        }
+    }
+    sums.map(level)
+}
+
+/// The vertical pass: `input` rows become `output`.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    weights: Weights,
+}
+
+impl Rows {
+    /// `output` rows from `input`, both at least 1.
+    pub(crate) fn new(filter: Filter, input: usize, output: usize) -> Self {
+        Self { weights: Weights::new(filter, input, output) }
+    }
+
+    /// Number of output rows.
+    pub(crate) fn len(&self) -> usize {
+        self.weights.windows.len()
+    }
+
+    /// The input rows that output row `row` reads.
+    pub(crate) fn reads(&self, row: usize) -> Range<usize> {
+        let (start, weights) = &self.weights.windows[row];
+        *start..*start + weights.len()
+    }
+
+    /// All output rows from input rows that `read` makes, each once and in order, into slices of `len` bytes; `write` takes
+    /// the output rows in order.
+    pub(crate) fn stream(&self, len: usize, mut read: impl FnMut(usize, &mut [u8]), mut write: impl FnMut(usize, &[u8])) {
+        let kept = (0..self.len()).map(|row| self.reads(row).len()).max().unwrap_or(0);
+        let mut ring = vec![0; kept * len];
+        let (mut out, mut sums, mut next) = (vec![0; len], Vec::new(), 0);
+        let slot = |y: usize| y % kept * len..(y % kept + 1) * len;
+        for row in 0..self.len() {
+            let end = self.reads(row).end;
+            for y in next..end {
+                read(y, &mut ring[slot(y)]);
+            }
+            next = next.max(end);
+            self.resize(row, |y| &ring[slot(y)], &mut sums, &mut out);
+            write(row, &out);
+        }
+    }
+
+    /// Output row `row` into `out`; `input` gives the input rows, each as long as `out`. `sums` is scratch.
+    pub(crate) fn resize<'a>(&self, row: usize, input: impl Fn(usize) -> &'a [u8], sums: &mut Vec<i32>, out: &mut [u8]) {
+        sums.clear();
+        sums.resize(out.len(), 1 << (BITS - 1));
+        wide(
+            #[inline(always)]
+            || {
+                let Window { start, weights } = self.weights.window(row);
+                for (y, &weight) in (start..).zip(weights) {
+                    for (sum, &sample) in sums.iter_mut().zip(input(y)) {
+                        *sum += i32::from(sample) * weight;
+                    }
+                }
+                for (out, &sum) in out.iter_mut().zip(sums.iter()) {
+                    *out = level(sum);
+                }
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn level(sum: i32) -> u8 {
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+    let level = (sum >> BITS).clamp(0, 255) as u8;
+    level
+}
