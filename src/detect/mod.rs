@@ -1,9 +1,23 @@
 //! Where the objects are: boxes from an ONNX detector, used class-agnostically, or from elsewhere.
 //!
-//! [`preprocess`] makes the detector's input from a frame, a layout ([`yolox`], [`yolov8`]) decodes its
-//! output to boxes in frame pixels, [`nms`] thins them, [`Selection`] says which of them are objects.
+//! [`preprocess`] makes the detector's input from a frame; [`decode`] reads the layout's output (`yolox`, `yolov8`),
+//! keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
+//! in between is [`crate::engine`]'s.
+
+mod coco;
+mod decode;
+mod nms;
+mod preprocess;
+mod spec;
+mod yolov8;
+mod yolox;
 
 use std::sync::Arc;
+
+pub use decode::decode;
+use decode::{Candidate, best_class};
+pub use preprocess::{Mapping, preprocess};
+pub use spec::DetectorSpec;
 
 use crate::geometry::BBox;
 

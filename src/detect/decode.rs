@@ -1,0 +1,232 @@
+//! A detector's output to boxes in the frame. `Frame ─▶ Detection*`, second half.
+
+use ndarray::{ArrayView2, ArrayViewD, Axis, Ix3};
+
+use super::{Detection, DetectorLabel, DetectorSpec, Mapping, Selection, nms, yolov8, yolox};
+use crate::{
+    Error, Result,
+    geometry::{BBox, Rect},
+    models::Layout,
+};
+
+/// One box of the output, in input pixels until [`decode`] maps it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) bbox: BBox,
+    pub(super) class: usize,
+    pub(super) score: f32,
+}
+
+/// The objects of one frame, the most confident first, clipped to the frame.
+///
+/// `output` is one frame's: `[1, A, 5+K]` or `[1, 4+K, A]`. Boxes with a number that is not finite, without area in
+/// the frame, or not selected are dropped; what is left goes through class-agnostic NMS. [`Selection::max_objects`] does
+/// not apply: who scores the objects decides that.
+///
+/// # Errors
+/// [`Error::Inference`] naming the shape found and the shape wanted.
+pub fn decode(output: ArrayViewD<'_, f32>, mapping: &Mapping, spec: &DetectorSpec, selection: &Selection) -> Result<Vec<Detection>> {
+    let output = frame_output(output, spec)?;
+    let candidates = match spec.layout {
+        Layout::Yolox => select(yolox::decode(&output, spec), mapping, spec, selection),
+        Layout::Yolov8 => select(yolov8::decode(&output), mapping, spec, selection),
+    };
+    let detection = |candidate: Candidate| Detection {
+        bbox: candidate.bbox.clipped(mapping.width, mapping.height),
+        confidence: candidate.score.min(1.0),
+        label: u32::try_from(candidate.class).ok().map(|id| DetectorLabel { id, name: spec.labels[candidate.class].clone() }),
+    };
+    Ok(nms::suppress(candidates, selection.iou_threshold).into_iter().map(detection).collect())
+}
+
+/// The two-sided part of a `[1, …]` output of the right shape.
+fn frame_output<'a>(output: ArrayViewD<'a, f32>, spec: &DetectorSpec) -> Result<ArrayView2<'a, f32>> {
+    let shape = output.shape().to_vec();
+    let fits = match (shape.as_slice(), spec.layout) {
+        (&[1, boxes, numbers], Layout::Yolox) => numbers == spec.numbers() && Some(boxes) == spec.anchors(),
+        (&[1, numbers, _], Layout::Yolov8) => numbers == spec.numbers(),
+        _ => false,
+    };
+    match output.into_dimensionality::<Ix3>() {
+        Ok(output) if fits => Ok(output.index_axis_move(Axis(0), 0)),
+        _ => Err(Error::Inference {
+            stage: "detect",
+            problem: format!(
+                "the output's shape is {shape:?}; wanted {} with N = 1, K = {}{}",
+                spec.form(),
+                spec.labels.len(),
+                spec.anchors().map(|anchors| format!(", A = {anchors}")).unwrap_or_default()
+            ),
+        }),
+    }
+}
+
+/// Candidates in frame pixels that count as objects. Comparisons are written so that NaN fails them.
+fn select(candidates: impl Iterator<Item = Candidate>, mapping: &Mapping, spec: &DetectorSpec, selection: &Selection) -> Vec<Candidate> {
+    let wanted: Vec<bool> = spec.labels.iter().map(|label| selection.wants(label)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a frame, far below 2^24")]
+    let smallest = selection.min_object_size as f32;
+    let in_frame = |candidate: Candidate| Candidate { bbox: mapping.to_frame(candidate.bbox), ..candidate };
+    let counts = |candidate: &Candidate| {
+        let BBox { x, y, w, h } = candidate.bbox;
+        let clipped = candidate.bbox.clipped(mapping.width, mapping.height);
+        [x, y, w, h, candidate.score].iter().all(|number| number.is_finite())
+            && candidate.score >= 0.0
+            && candidate.score >= selection.detection_threshold
+            && wanted[candidate.class]
+            && Rect::cover(&candidate.bbox, mapping.width, mapping.height).is_some()
+            && clipped.w > 0.0
+            && clipped.h > 0.0
+            && clipped.w.min(clipped.h) >= smallest
+    };
+    candidates.map(in_frame).filter(counts).collect()
+}
+
+impl Selection {
+    /// Whether a detector's label passes [`Selection::object_class`].
+    #[must_use]
+    pub fn wants(&self, label: &str) -> bool {
+        self.object_class.is_empty() || self.object_class.iter().any(|class| class == label)
+    }
+}
+
+/// The highest class score and the first class that has it; NaN never is the highest.
+pub(super) fn best_class(scores: impl Iterator<Item = f32>) -> (usize, f32) {
+    scores.enumerate().fold((0, f32::NEG_INFINITY), |best, (class, score)| if score > best.1 { (class, score) } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::ArrayD;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::models::Resize;
+
+    const MAPPING: Mapping = Mapping { x: 2.0, y: 2.0, width: 100, height: 60 };
+
+    fn spec(layout: Layout, classes: usize) -> DetectorSpec {
+        let labels = (0..classes).map(|class| Arc::from(format!("class {class}"))).collect();
+        DetectorSpec { layout, resize: Resize::Letterbox, labels, width: 64, height: 32 }
+    }
+
+    /// `[1, 4+K, A]` from columns.
+    fn yolov8(columns: &[[f32; 6]]) -> ArrayD<f32> {
+        ArrayD::from_shape_fn(vec![1, 6, columns.len()], |at| columns[at[2]][at[1]])
+    }
+
+    fn loose() -> Selection {
+        Selection { detection_threshold: 0.0, min_object_size: 0, ..Selection::default() }
+    }
+
+    #[test]
+    fn a_yolov8_column_is_a_box_in_frame_pixels_with_its_best_class() {
+        let output = yolov8(&[[20.0, 10.0, 8.0, 6.0, 0.2, 0.7]]);
+        let found = decode(output.view(), &MAPPING, &spec(Layout::Yolov8, 2), &loose()).unwrap();
+        let label = Some(DetectorLabel { id: 1, name: "class 1".into() });
+        assert_eq!(found, [Detection { bbox: BBox { x: 32.0, y: 14.0, w: 16.0, h: 12.0 }, confidence: 0.7, label }]);
+    }
+
+    #[test]
+    fn a_yolox_row_is_offset_by_its_cell_and_scaled_by_its_stride() {
+        // 8×4 cells of stride 8, 4×2 of 16, 2×1 of 32: row 32 + 5 is cell (1, 1) of stride 16.
+        let mut output = ArrayD::zeros(vec![1, 42, 7]);
+        for (column, number) in [0.5, 0.25, 0.0, 2_f32.ln(), 0.8, 0.5, 0.25].into_iter().enumerate() {
+            output[[0, 37, column]] = number;
+        }
+        let spec = spec(Layout::Yolox, 2);
+        let found = decode(output.view(), &MAPPING, &spec, &Selection { detection_threshold: 0.1, ..loose() }).unwrap();
+        assert_eq!(found.len(), 1);
+        let BBox { x, y, w, h } = found[0].bbox;
+        // Centre (1.5, 1.25)·16 = (24, 20), sides (16, 32), in frame pixels twice that, cut off below at 60.
+        for (found, wanted) in [x, y, w, h].into_iter().zip([32.0, 8.0, 32.0, 52.0]) {
+            assert!((found - wanted).abs() < 1e-3, "{found} for {wanted}");
+        }
+        assert!((found[0].confidence - 0.4).abs() < 1e-6);
+        assert_eq!(found[0].label.as_ref().unwrap().id, 0);
+    }
+
+    #[test]
+    fn what_is_not_selected_does_not_suppress() {
+        let spec = spec(Layout::Yolov8, 2);
+        let output = yolov8(&[[20.0, 10.0, 8.0, 8.0, 0.9, 0.0], [20.0, 10.0, 8.0, 8.0, 0.0, 0.6], [40.0, 10.0, 4.0, 8.0, 0.5, 0.0]]);
+        let scores = |selection: &Selection| {
+            let found = decode(output.view(), &MAPPING, &spec, selection).unwrap();
+            found.iter().map(|found| found.confidence).collect::<Vec<_>>()
+        };
+        assert_eq!(scores(&loose()), [0.9, 0.5]);
+        assert_eq!(scores(&Selection { object_class: vec!["class 1".to_owned()], ..loose() }), [0.6]);
+        assert_eq!(scores(&Selection { min_object_size: 9, ..loose() }), [0.9]);
+        assert_eq!(scores(&Selection { detection_threshold: 0.9, ..loose() }), [0.9]);
+        assert_eq!(scores(&Selection { iou_threshold: 1.0, ..loose() }), [0.9, 0.6, 0.5]);
+    }
+
+    #[test]
+    fn the_smaller_side_is_that_of_the_clipped_box() {
+        // 20 pixels wide, 6 of them in the frame.
+        let output = yolov8(&[[48.0, 10.0, 10.0, 10.0, 0.9, 0.0], [1.5, 20.0, 10.0, 10.0, 0.8, 0.0]]);
+        let kept = |smallest| {
+            let selection = Selection { min_object_size: smallest, ..loose() };
+            decode(output.view(), &MAPPING, &spec(Layout::Yolov8, 2), &selection).unwrap().len()
+        };
+        assert_eq!((kept(13), kept(14)), (2, 1));
+    }
+
+    #[test]
+    fn a_wrong_shape_names_what_was_found_and_wanted() {
+        let yolox = spec(Layout::Yolox, 2);
+        for shape in [vec![1, 42, 8], vec![1, 41, 7], vec![2, 42, 7], vec![42, 7], vec![1, 7, 42], vec![]] {
+            let output = ArrayD::<f32>::zeros(shape.clone());
+            let error = decode(output.view(), &MAPPING, &yolox, &loose()).unwrap_err().to_string();
+            assert!(error.contains(&format!("{shape:?}")) && error.contains("A = 42"), "{error}");
+        }
+    }
+
+    fn number() -> impl Strategy<Value = f32> {
+        prop_oneof![8 => -2f32..80.0, 4 => 0f32..1.0, 1 => any::<f32>(), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn whatever_the_numbers_what_comes_out_is_sound(
+            yolox: bool,
+            numbers in prop::collection::vec(number(), 42 * 7),
+            (detection_threshold, iou_threshold) in (0f32..1.0, 0f32..1.0),
+            min_object_size in 0_u32..20,
+        ) {
+            let layout = if yolox { Layout::Yolox } else { Layout::Yolov8 };
+            let (classes, shape) = if yolox { (2, [1, 42, 7]) } else { (3, [1, 7, 42]) };
+            let output = ArrayD::from_shape_vec(shape.to_vec(), numbers).unwrap();
+            let selection = Selection { detection_threshold, iou_threshold, min_object_size, ..Selection::default() };
+            let found = decode(output.view(), &MAPPING, &spec(layout, classes), &selection).unwrap();
+            prop_assert!(found.is_sorted_by(|a, b| a.confidence >= b.confidence));
+            for Detection { bbox: BBox { x, y, w, h }, confidence, label } in &found {
+                prop_assert!((detection_threshold..=1.0).contains(confidence));
+                prop_assert!(label.is_some());
+                prop_assert!(*x >= 0.0 && *y >= 0.0 && x + w <= 100.001 && y + h <= 60.001, "{x} {y} {w} {h}");
+                #[expect(clippy::cast_precision_loss, reason = "below 20")]
+                let smallest = min_object_size as f32;
+                prop_assert!(*w > 0.0 && *h > 0.0 && w.min(*h) >= smallest);
+                let rect = Rect::cover(&BBox { x: *x, y: *y, w: *w, h: *h }, 100, 60);
+                prop_assert!(rect.is_some(), "every detection has pixels");
+            }
+        }
+
+        #[test]
+        fn whatever_the_shape_there_is_no_panic(
+            yolox: bool,
+            shape in prop::collection::vec(0_usize..9, 0..5),
+            classes in 1_usize..4,
+            fill in number(),
+        ) {
+            let layout = if yolox { Layout::Yolox } else { Layout::Yolov8 };
+            let output = ArrayD::from_elem(shape.clone(), fill);
+            let fits = !yolox && shape.len() == 3 && shape[0] == 1 && shape[1] == 4 + classes;
+            prop_assert_eq!(decode(output.view(), &MAPPING, &spec(layout, classes), &loose()).is_ok(), fits);
+        }
+    }
+}
