@@ -3,20 +3,15 @@
 //! Byte-level BPE over NFC-normalised, lower-cased words, start and end token around, padded to the text
 //! tower's length. Read from `tokenizer.json`, or from `vocab.json` and `merges.txt` where there is none.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod files;
+
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayRef1};
-use serde_json::{Value, json};
 
+use self::files::SpecialTokens;
 use super::TextConfig;
 use crate::{Error, Result};
-
-/// What a CLIP folder that does not name its special tokens means by them.
-const START: &str = "<|startoftext|>";
-const END: &str = "<|endoftext|>";
 
 /// A CLIP folder's tokenizer, with the length and the end token of its text tower.
 #[derive(Debug, Clone)]
@@ -44,16 +39,12 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::File`] where files are missing, [`Error::Content`] where they are no tokenizer, [`Error::ModelSet`] where it is not this text tower's.
     pub fn open(dir: &Path, config: &TextConfig) -> Result<Self> {
-        let json = dir.join("tokenizer.json");
         let special = SpecialTokens::read(dir)?;
-        let (path, text) = if json.exists() {
-            let text = fs::read_to_string(&json).map_err(Error::file("read", &json))?;
-            (json, text)
-        } else {
-            (dir.join("vocab.json"), from_vocab_and_merges(dir, &special)?.to_string())
-        };
-        let mut bpe: tokenizers::Tokenizer =
-            text.parse().map_err(|error| Error::content(&path, format!("not a tokenizer: {error}; fetch the CLIP folder again")))?;
+        let (path, pipeline) = files::pipeline(dir, &special)?;
+        let mut bpe: tokenizers::Tokenizer = pipeline
+            .to_string()
+            .parse()
+            .map_err(|error| Error::content(&path, format!("not a tokenizer: {error}; fetch the CLIP folder again")))?;
         // Both are a caller's choice; a folder may carry the choice of whoever saved it.
         bpe.with_padding(None);
         bpe.with_truncation(None).map_err(|error| Error::content(&path, error.to_string()))?;
@@ -135,122 +126,12 @@ impl Tokenizer {
     }
 }
 
-/// The tokens with a role.
-struct SpecialTokens {
-    bos: String,
-    eos: String,
-    pad: String,
-    unk: String,
-}
-
-impl SpecialTokens {
-    /// As `tokenizer_config.json` says, else `special_tokens_map.json`, else CLIP's own.
-    fn read(dir: &Path) -> Result<Self> {
-        let mut files = Vec::new();
-        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-            let path = dir.join(name);
-            if path.exists() {
-                let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-                let value: Value = serde_json::from_str(&text).map_err(|error| Error::content(&path, format!("not JSON: {error}")))?;
-                files.push(value);
-            }
-        }
-        // A token stands there as a string, or as an object with its `content`.
-        let token = |key: &str, default: &str| {
-            let named =
-                files.iter().filter_map(|file| file.get(key)).find_map(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
-            named.unwrap_or(default).to_owned()
-        };
-        Ok(Self {
-            bos: token("bos_token", START),
-            eos: token("eos_token", END),
-            pad: token("pad_token", END),
-            unk: token("unk_token", END),
-        })
-    }
-}
-
-/// What `tokenizer.json` would say, from `vocab.json` and `merges.txt`: the pipeline of transformers' `CLIPTokenizer`.
-fn from_vocab_and_merges(dir: &Path, special: &SpecialTokens) -> Result<Value> {
-    let (vocab_path, merges_path) = (dir.join("vocab.json"), dir.join("merges.txt"));
-    let text = fs::read_to_string(&vocab_path).map_err(Error::file("read", &vocab_path))?;
-    let vocab: serde_json::Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| Error::content(&vocab_path, format!("not a map from token to id: {error}")))?;
-    let text = fs::read_to_string(&merges_path).map_err(Error::file("read", &merges_path))?;
-    let mut merges = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty()) {
-        let pair = line.split_once(' ').ok_or_else(|| {
-            Error::content(&merges_path, format!("line {} is `{line}`; wanted two parts with a space between", number + 1))
-        })?;
-        merges.push(json!([pair.0, pair.1]));
-    }
-    let id = |token: &str| {
-        vocab
-            .get(token)
-            .and_then(Value::as_u64)
-            .ok_or_else(|| Error::model_set(&vocab_path, token, "missing", "a token of the vocabulary with its id"))
-    };
-    let (bos, eos) = (id(&special.bos)?, id(&special.eos)?);
-    let mut added: Vec<(u64, &str)> = Vec::new();
-    for token in [&special.bos, &special.eos, &special.pad, &special.unk] {
-        let entry = (id(token)?, token.as_str());
-        if !added.contains(&entry) {
-            added.push(entry);
-        }
-    }
-    added.sort_unstable();
-    let added: Vec<Value> = added
-        .into_iter()
-        .map(|(id, content)| {
-            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-        })
-        .collect();
-    Ok(json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "NFC"},
-            {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
-            {"type": "Lowercase"},
-        ]},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {
-                "type": "Split",
-                "pattern": {"Regex": r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"},
-                "behavior": "Removed",
-                "invert": true,
-            },
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        ]},
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [special.eos, eos],
-            "cls": [special.bos, bos],
-            "trim_offsets": false,
-            "add_prefix_space": false,
-        },
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": special.unk,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "</w>",
-            "fuse_unk": false,
-            "byte_fallback": false,
-            "ignore_merges": false,
-            "vocab": vocab,
-            "merges": merges,
-        },
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::models::ClipConfig;
+    use proptest::prelude::*;
+    use std::fs;
 
     const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/quick_gelu_g7/clip");
 
@@ -359,6 +240,25 @@ mod tests {
             let dir = copy_without(&["tokenizer.json"]);
             fs::write(dir.path().join(name), content).unwrap();
             check_refused(dir.path(), &[wanted]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn a_damaged_file_is_an_error_or_harmless_but_never_a_panic(
+            file in 0..4usize, at in any::<proptest::sample::Index>(), length in 0..30usize, new in "[0-9\\[\\]{}\",: a-z<|>-]{0,8}",
+        ) {
+            let name = ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"][file];
+            let dir = if file < 2 { copy_without(&[]) } else { copy_without(&["tokenizer.json"]) };
+            let mut bytes = fs::read(dir.path().join(name)).unwrap();
+            // What is not vocabulary stands at both ends of a file.
+            let most = bytes.len();
+            let near_an_end = [at.index(most), at.index(most.min(2500)), most - 1 - at.index(most.min(300))][length % 3];
+            bytes.splice(near_an_end..(near_an_end + length).min(most), new.bytes());
+            fs::write(dir.path().join(name), bytes).unwrap();
+            let _ = Tokenizer::open(dir.path(), &config()).and_then(|tokenizer| tokenizer.encode(&["A photo of a café 🚗"]));
         }
     }
 }
