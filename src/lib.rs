@@ -21,6 +21,7 @@ pub mod detect;
 pub mod encode;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod frame;
 pub mod geometry;
 pub mod graph;

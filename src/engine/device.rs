@@ -4,8 +4,23 @@ use std::{fmt, str::FromStr};
 
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
-use super::Device;
 use crate::{Error, Result};
+
+/// Where the models run; parsed from `auto`, `cpu`, `cuda[:n]`, `tensorrt[:n]`, `openvino[:name]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The best that is there; what was taken is in [`Engine::device`].
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// CUDA device `n`.
+    Cuda(u32),
+    /// TensorRT on CUDA device `n`.
+    TensorRt(u32),
+    /// OpenVINO on the named device (`CPU` where none is named).
+    OpenVino(String),
+}
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

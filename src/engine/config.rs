@@ -1,0 +1,38 @@
+//! What an engine is made of.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::Device;
+use crate::models::ModelSet;
+
+/// What an engine is made of; fixed for its life.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The model set.
+    pub models: ModelSet,
+    /// Where boxes come from.
+    pub detector: DetectorChoice,
+    /// Where the models run.
+    pub device: Device,
+    /// Objects in an encode batch, at least 1.
+    pub batch_size: usize,
+    /// How long an open batch waits for more; `None`: until it is full or [`Engine::flush`].
+    pub batch_timeout: Option<Duration>,
+    /// Where built graphs are kept; `None`: the user's cache.
+    pub cache_dir: Option<PathBuf>,
+    /// Threads of the encode session; `None`: one a core.
+    pub threads: Option<usize>,
+}
+
+/// Where boxes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DetectorChoice {
+    /// The model set's own detector.
+    Set,
+    /// An ONNX file with the set's layout, or `yolox`.
+    File(PathBuf),
+    /// Boxes come with every job ([`Boxes::Given`]).
+    Upstream,
+    /// The whole frame is the object.
+    Frame,
+}

@@ -1,0 +1,149 @@
+//! The detect stage: frames to boxes, boxes to objects. One thread; frames leave it in the order they came.
+
+use std::{
+    iter,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, SendError, Sender};
+
+use super::{
+    Answer, Boxes, Scope,
+    detector::Detector,
+    task::{FrameTask, ObjectTask, Slot, Submitted, waiting},
+};
+use crate::{
+    detect::{Detection, Selection},
+    geometry::{BBox, Rect},
+    verdict::{Object, Reason, Verdict},
+};
+
+/// What comes to the detect stage.
+pub(super) enum ToDetect {
+    Frame(Submitted, Boxes),
+    Flush,
+}
+
+/// What goes on to the batch stage.
+pub(super) enum ToBatch {
+    Object(ObjectTask),
+    Flush,
+}
+
+/// Runs until the engine closes `jobs` or the batch stage is gone.
+pub(super) fn run(mut detector: Option<Detector>, jobs: &Receiver<ToDetect>, objects: &Sender<ToBatch>) {
+    let frames = detector.as_ref().map_or(1, Detector::frames);
+    while let Ok(first) = jobs.recv() {
+        // What waits already goes into the same run of the detector; nothing is waited for.
+        let mut flush = false;
+        let mut waiting: Vec<(Submitted, Boxes)> = Vec::new();
+        for job in iter::once(first).chain(jobs.try_iter()) {
+            match job {
+                ToDetect::Frame(submitted, _) if submitted.cancelled.load(Ordering::Relaxed) => {}
+                ToDetect::Frame(submitted, boxes) => waiting.push((submitted, boxes)),
+                ToDetect::Flush => flush = true,
+            }
+            if flush || waiting.len() >= frames {
+                break;
+            }
+        }
+        let found = found(detector.as_mut(), waiting, objects);
+        if found.is_err() || (flush && objects.send(ToBatch::Flush).is_err()) {
+            return;
+        }
+    }
+}
+
+/// Finds the objects of waiting frames and sends them on, in the frames' order.
+fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, objects: &Sender<ToBatch>) -> Result<(), SendError<ToBatch>> {
+    let started = Instant::now();
+    let detected = match detector {
+        Some(detector) => {
+            let looked_at = waiting.iter().filter(|(_, boxes)| matches!(boxes, Boxes::Detect));
+            let frames: Vec<_> = looked_at.map(|(submitted, _)| (submitted.frame.frame(), &submitted.settings.selection)).collect();
+            if frames.is_empty() { Ok(Vec::new()) } else { detector.detect(&frames) }
+        }
+        None => Ok(waiting
+            .iter()
+            .filter(|(_, boxes)| matches!(boxes, Boxes::Detect))
+            .map(|(submitted, _)| vec![whole_frame(submitted)])
+            .collect()),
+    };
+    let share = started.elapsed() / u32::try_from(waiting.len().max(1)).unwrap_or(u32::MAX);
+    let mut detected = detected.map_err(|error| error.to_string()).map(Vec::into_iter);
+    for (submitted, boxes) in waiting {
+        let detections = match (boxes, &mut detected) {
+            (Boxes::Given(given), _) => given,
+            (Boxes::Detect, Ok(detected)) => detected.next().unwrap_or_default(),
+            (Boxes::Detect, Err(error)) => {
+                tracing::warn!(error, "detect");
+                let image = failed_image(submitted.settings.scope);
+                FrameTask::new(submitted, Answer { error: Some(error.clone()), image, ..Answer::default() }, 0).send();
+                continue;
+            }
+        };
+        for task in tasks(submitted, &detections, share) {
+            objects.send(ToBatch::Object(task))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed_image(scope: Scope) -> Option<Verdict> {
+    (scope != Scope::Object).then_some(Verdict::Unscored(Reason::Error))
+}
+
+fn size(submitted: &Submitted) -> (u32, u32) {
+    let frame = submitted.frame.frame();
+    (frame.width(), frame.height())
+}
+
+fn whole_frame(submitted: &Submitted) -> Detection {
+    let (width, height) = size(submitted);
+    #[expect(clippy::cast_precision_loss, reason = "frames are far below 2^24 pixels a side")]
+    let bbox = BBox { x: 0.0, y: 0.0, w: width as f32, h: height as f32 };
+    Detection { bbox, confidence: 1.0, label: None }
+}
+
+/// The detections that cover pixels, all but the `max_objects` most confident already marked unscored.
+fn objects(detections: &[Detection], width: u32, height: u32, selection: &Selection) -> Vec<Object> {
+    let mut objects: Vec<Object> =
+        detections.iter().filter_map(|detection| Some(waiting(Rect::cover(&detection.bbox, width, height)?, detection.clone()))).collect();
+    if objects.len() > selection.max_objects {
+        let mut order: Vec<usize> = (0..objects.len()).collect();
+        order.sort_by(|a, b| objects[*b].detection.confidence.total_cmp(&objects[*a].detection.confidence));
+        for &index in &order[selection.max_objects..] {
+            objects[index].verdict = Verdict::Unscored(Reason::MaxObjects);
+        }
+    }
+    objects
+}
+
+/// What the scope asks to be encoded of a frame; one that has nothing is answered here.
+fn tasks(submitted: Submitted, detections: &[Detection], detect: Duration) -> Vec<ObjectTask> {
+    let (width, height) = size(&submitted);
+    let scope = submitted.settings.scope;
+    let objects = objects(detections, width, height, &submitted.settings.selection);
+    let has_context = objects.len() > 1;
+    let mut wanted: Vec<(Slot, Rect, bool)> = Vec::new();
+    if scope != Scope::Image {
+        let scored = objects.iter().enumerate().filter(|(_, object)| object.verdict == Verdict::Unscored(Reason::Error));
+        wanted.extend(scored.map(|(index, object)| (Slot::Object(index), object.rect, has_context)));
+    }
+    if scope != Scope::Object {
+        // The image level: the most confident detection as the sole object, else the whole frame.
+        let sole = objects.iter().max_by(|a, b| a.detection.confidence.total_cmp(&b.detection.confidence)).map(|object| object.rect);
+        wanted.extend(sole.or_else(|| Rect::whole(width, height)).map(|rect| (Slot::Image, rect, false)));
+    }
+    let mut answer = Answer { image: failed_image(scope), ..Answer::default() };
+    answer.timings.detect = detect;
+    if scope != Scope::Image {
+        answer.objects = objects;
+    }
+    let task = FrameTask::new(submitted, answer, wanted.len());
+    if wanted.is_empty() {
+        task.send();
+    }
+    wanted.into_iter().map(|(slot, rect, has_context)| ObjectTask { frame: Arc::clone(&task), slot, rect, has_context }).collect()
+}

@@ -1,0 +1,127 @@
+//! What goes into an engine and what comes out, frame by frame.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_channel::Receiver;
+
+use crate::{
+    Error, Result,
+    detect::{Detection, Selection},
+    frame::FrameSource,
+    verdict::{Calibration, Object, Verdict},
+    vocabulary::Vocabulary,
+};
+
+/// Everything that may change between two frames, never within one.
+#[derive(Debug, Clone)]
+pub struct FrameSettings {
+    /// The ID classes with their texts.
+    pub vocabulary: Arc<Vocabulary>,
+    /// δ.
+    pub threshold: f32,
+    /// From which verdicts get their percentile.
+    pub calibration: Option<Arc<Calibration>>,
+    /// What counts as an object.
+    pub selection: Selection,
+    /// Verdict per object, per frame, or both.
+    pub scope: Scope,
+    /// Keep Ω and the plain cosines of every class in the verdicts.
+    pub keep_scores: bool,
+}
+
+/// What gets a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Every object.
+    #[default]
+    Object,
+    /// The frame: the most confident detection as its sole object, without context.
+    Image,
+    /// Both.
+    Both,
+}
+
+/// Where one job's boxes come from.
+#[derive(Debug, Clone)]
+pub enum Boxes {
+    /// The engine's detector (for [`DetectorChoice::Frame`]: the whole frame).
+    Detect,
+    /// These, in this order; [`Selection`] does not apply to them but for `max_objects`.
+    Given(Vec<Detection>),
+}
+
+/// One frame to be answered.
+pub struct Job {
+    /// The pixels; dropped before the answer is sent, so that its buffer is writable again.
+    pub frame: Arc<dyn FrameSource>,
+    /// Where its boxes come from.
+    pub boxes: Boxes,
+    /// The settings it is answered with, whole.
+    pub settings: Arc<FrameSettings>,
+}
+
+/// What is known of one frame.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// Objects, the most confident first (given boxes: in their order).
+    pub objects: Vec<Object>,
+    /// The frame's own verdict where the scope includes it.
+    pub image: Option<Verdict>,
+    /// Where the time went.
+    pub timings: Timings,
+    /// Why the frame went on unscored.
+    pub error: Option<String>,
+}
+
+/// Time spent on one frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timings {
+    /// Detector with its pre- and post-processing; its share of the batch.
+    pub detect: Duration,
+    /// Pixels of the pairs and the dual encoder; its share of the batches.
+    pub encode: Duration,
+    /// From submit to answer, queues included.
+    pub total: Duration,
+}
+
+/// The receiving end of one frame's reply.
+pub struct Ticket {
+    pub(super) reply: Receiver<Answer>,
+    pub(super) cancelled: Arc<AtomicBool>,
+}
+
+/// A wait was given up because the caller's abort channel closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aborted;
+
+/// Never sent on: a wait selects on it and ends when every sender is dropped (a flush, a shutdown).
+pub type Abort = Receiver<std::convert::Infallible>;
+
+impl Ticket {
+    /// To select on, beside an abort channel. Disconnected without a message: the worker died ([`Error::Worker`]).
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver<Answer> {
+        &self.reply
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] when the worker died.
+    pub fn wait(self) -> Result<Answer> {
+        self.reply.recv().map_err(|_| Error::Worker)
+    }
+}
+
+impl Drop for Ticket {
+    /// Work for an answer that nobody waits for is left undone.
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}

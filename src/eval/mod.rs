@@ -1,0 +1,5 @@
+//! How good the scores are: metrics of ID against OOD scores.
+
+mod metrics;
+
+pub use metrics::{Metrics, metrics};

@@ -1,0 +1,188 @@
+//! The engine: every frame gets its own answer, whatever else shares its batch.
+
+mod common;
+#[path = "common/model_set.rs"]
+mod model_set;
+
+use std::{sync::Arc, time::Duration};
+
+use common::completes_within;
+use model_set::golden_set;
+use uniood::{
+    detect::{Detection, Selection},
+    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
+    frame::Picture,
+    geometry::BBox,
+    models::ModelSet,
+    verdict::{Reason, Verdict},
+};
+
+const HANG: Duration = Duration::from_secs(60);
+
+fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
+    EngineConfig {
+        models,
+        detector: DetectorChoice::Frame,
+        device: Device::Cpu,
+        batch_size,
+        batch_timeout,
+        cache_dir: None,
+        threads: Some(1),
+    }
+}
+
+fn settings(engine: &Engine, change: impl FnOnce(&mut FrameSettings)) -> Arc<FrameSettings> {
+    let manifest = &engine.models().manifest;
+    let mut settings = FrameSettings {
+        vocabulary: engine.vocabulary(&manifest.classes).unwrap(),
+        threshold: manifest.threshold,
+        calibration: None,
+        selection: Selection::default(),
+        scope: Scope::Object,
+        keep_scores: true,
+    };
+    change(&mut settings);
+    Arc::new(settings)
+}
+
+fn boxes(count: u8) -> Boxes {
+    let given = |index: u8| Detection {
+        bbox: BBox { x: 3.0 + 7.0 * f32::from(index), y: 5.0 + 2.0 * f32::from(index), w: 40.0, h: 30.0 },
+        confidence: 0.9 - 0.1 * f32::from(index),
+        label: None,
+    };
+    Boxes::Given((0..count).map(given).collect())
+}
+
+fn submit(engine: &Engine, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
+    let (width, height) = (97, 61);
+    let rgb = (0..width * height * 3).map(|i: u32| (i.wrapping_mul(u32::from(shade) + 11) >> 3) as u8).collect();
+    let job = Job { frame: Arc::new(Picture { width, height, rgb }), boxes, settings: Arc::clone(settings) };
+    engine.submit(job, &no_abort()).unwrap()
+}
+
+/// Ω of every object, then of the frame.
+fn omegas(answer: &Answer) -> Vec<Vec<f32>> {
+    let scores = |verdict: &Verdict| match verdict {
+        Verdict::Scored(scored) => scored.omegas.as_ref().unwrap().iter().map(|(_, omega)| *omega).collect(),
+        Verdict::Unscored(reason) => panic!("unscored: {reason:?}, {:?}", answer.error),
+    };
+    answer.objects.iter().map(|object| scores(&object.verdict)).chain(answer.image.iter().map(scores)).collect()
+}
+
+#[track_caller]
+fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>]) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_batch_of_many_frames_scores_each_object_as_a_batch_of_its_own_does() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let run = |batch_size| {
+            let engine = Engine::open(&config(set.clone(), batch_size, None)).unwrap();
+            let settings = settings(&engine, |_| {});
+            let tickets: Vec<Ticket> = (0..9).map(|shade| submit(&engine, shade, boxes(shade % 4), &settings)).collect();
+            engine.flush();
+            tickets.into_iter().flat_map(|ticket| omegas(&ticket.wait().unwrap())).collect::<Vec<_>>()
+        };
+        let alone = run(1);
+        assert_eq!(alone.len(), (0..9).map(|shade| shade % 4).sum::<usize>());
+        assert_close(&alone, &run(7));
+    });
+}
+
+#[test]
+fn another_class_list_closes_the_batch_and_no_frame_mixes_two() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let all = settings(&engine, |_| {});
+        let two = settings(&engine, |settings| settings.vocabulary = engine.vocabulary(&["bus", "raccoon"]).unwrap());
+        let tickets: Vec<Ticket> = (0..6).map(|shade| submit(&engine, shade, boxes(2), if shade % 2 == 0 { &all } else { &two })).collect();
+        engine.flush();
+        let counts: Vec<usize> = tickets.into_iter().map(|ticket| omegas(&ticket.wait().unwrap())[1].len()).collect();
+        assert_eq!(counts, [5, 2, 5, 2, 5, 2]);
+    });
+}
+
+#[test]
+fn beyond_max_objects_the_most_confident_are_scored_and_order_is_kept() {
+    let (_dir, set) = golden_set("no_cnn_g4_wide");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 4, Some(Duration::ZERO))).unwrap();
+        let settings = settings(&engine, |settings| settings.selection.max_objects = 2);
+        let Boxes::Given(mut given) = boxes(4) else { unreachable!() };
+        given.reverse();
+        let answer = submit(&engine, 1, Boxes::Given(given.clone()), &settings).wait().unwrap();
+        let scored: Vec<bool> = answer.objects.iter().map(|object| matches!(object.verdict, Verdict::Scored(_))).collect();
+        assert_eq!(scored, [false, false, true, true]);
+        assert_eq!(answer.objects[0].verdict, Verdict::Unscored(Reason::MaxObjects));
+        assert_eq!(answer.objects.iter().map(|object| object.detection.clone()).collect::<Vec<_>>(), given);
+    });
+}
+
+#[test]
+fn image_scope_takes_the_most_confident_box_alone_and_an_empty_frame_whole() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 4, Some(Duration::ZERO))).unwrap();
+        let object = settings(&engine, |_| {});
+        let image = settings(&engine, |settings| settings.scope = Scope::Image);
+        let both = settings(&engine, |settings| settings.scope = Scope::Both);
+        let sole = omegas(&submit(&engine, 1, boxes(1), &object).wait().unwrap());
+        let answer = submit(&engine, 1, boxes(3), &image).wait().unwrap();
+        assert!(answer.objects.is_empty());
+        assert_close(&omegas(&answer), &sole);
+        let whole = omegas(&submit(&engine, 1, Boxes::Detect, &object).wait().unwrap());
+        assert_close(&omegas(&submit(&engine, 1, boxes(0), &image).wait().unwrap()), &whole);
+        let answer = submit(&engine, 1, boxes(2), &both).wait().unwrap();
+        assert_eq!((answer.objects.len(), answer.image.is_some()), (2, true));
+        assert_close(&omegas(&answer)[2..], &sole);
+    });
+}
+
+#[test]
+fn a_frame_without_objects_is_answered_at_once() {
+    let (_dir, set) = golden_set("no_cnn_g4_wide");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let settings = settings(&engine, |_| {});
+        let held = submit(&engine, 1, boxes(1), &settings);
+        let empty = submit(&engine, 2, boxes(0), &settings).wait().unwrap();
+        assert!(empty.objects.is_empty() && empty.error.is_none());
+        engine.flush();
+        assert_eq!(held.wait().unwrap().objects.len(), 1);
+    });
+}
+
+#[test]
+fn an_engine_with_an_open_batch_and_dropped_tickets_ends() {
+    let (_dir, set) = golden_set("no_cnn_g4_wide");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let settings = settings(&engine, |_| {});
+        let waiting = submit(&engine, 1, boxes(2), &settings);
+        drop(submit(&engine, 2, boxes(2), &settings));
+        drop(engine);
+        assert_eq!(waiting.wait().unwrap().objects.len(), 2, "what was submitted before is still answered");
+    });
+}
+
+#[test]
+fn an_answer_comes_after_the_engine_let_the_pixels_go() {
+    let (_dir, set) = golden_set("no_cnn_g4_wide");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 3, Some(Duration::ZERO))).unwrap();
+        let settings = settings(&engine, |_| {});
+        for count in 0..4 {
+            let frame = Arc::new(Picture { width: 20, height: 20, rgb: vec![7; 1200] });
+            let job = Job { frame: frame.clone(), boxes: boxes(count), settings: settings.clone() };
+            engine.submit(job, &no_abort()).unwrap().wait().unwrap();
+            assert_eq!(Arc::strong_count(&frame), 1, "{count} boxes");
+        }
+    });
+}
