@@ -1,8 +1,135 @@
-//! To be written.
+//! CLIP folder → ONNX: both sides of UNI-OOD as standard ONNX files.
+//!
+//! [`ImageGraph`] is one graph for everything that happens to an object: both encoder passes, all four
+//! attentions, both combiners, Ω. [`TextGraph`] is run when the class list changes. Weights appear once, the
+//! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
+//! it on CPU and CUDA and TensorRT and OpenVINO take it whole. The numbers are those of [`crate::attention`],
+//! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
+//!
+//! | graph | inputs | outputs |
+//! |---|---|---|
+//! | image | `target u8[O,S,S,3]`, `background u8[O,S,S,3]`, `has_context f32[O]` (1 or 0), `text f32[C,E]`, `context_text f32[C,E]` | `omega f32[O,C]`, `clip_cosine f32[O,C]`; on request `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]` |
+//! | text | `input_ids i64[B,T]`, `eot i64[B]` (index of the EOT token) | `text_embedding f32[B,E]` (not scaled), `query_eot f32[B,L,H,d_h]`, `key_eot f32[B,L,H,d_h]` (with bias, before scaling) |
+//!
+//! O, C, B and T are dynamic; T is at most the text tower's `max_position_embeddings`.
+
+mod builder;
+mod combiner;
+mod image;
+mod model;
+pub mod onnx;
+mod text;
+mod tower;
+mod transformer;
+
+pub use model::{Model, OPSET};
+
 use std::path::Path;
-pub fn write_vision(_: &crate::models::ModelSet, _: &Path) -> crate::Result<()> {
-    todo!()
+
+use crate::{
+    Result,
+    combiner::Combiner,
+    models::{ClipConfig, ModelSet, Weights},
+};
+
+/// The version of the graphs' inputs and outputs, in their metadata under `schema`.
+pub const SCHEMA: &str = "uniood.graph/1";
+
+/// Names of inputs and outputs.
+pub mod port {
+    /// Crops, RGB levels.
+    pub const TARGET: &str = "target";
+    /// Frames with the object masked, RGB levels.
+    pub const BACKGROUND: &str = "background";
+    /// 1 where the frame holds other objects, else 0.
+    pub const HAS_CONTEXT: &str = "has_context";
+    /// M(t_c).
+    pub const TEXT: &str = "text";
+    /// M̃_c.
+    pub const CONTEXT_TEXT: &str = "context_text";
+    /// Ω_c.
+    pub const OMEGA: &str = "omega";
+    /// cos(P z_0(x), M(t_c)): plain CLIP.
+    pub const CLIP_COSINE: &str = "clip_cosine";
+    /// Intra-image attention.
+    pub const BETA_TARGET: &str = "beta_target";
+    /// Inter-image attention.
+    pub const BETA_BACKGROUND: &str = "beta_background";
+    /// Token ids.
+    pub const INPUT_IDS: &str = "input_ids";
+    /// Where the EOT token stands.
+    pub const EOT: &str = "eot";
+    /// Text embeddings, not scaled.
+    pub const TEXT_EMBEDDING: &str = "text_embedding";
+    /// Queries of the EOT tokens.
+    pub const QUERY_EOT: &str = "query_eot";
+    /// Keys of the EOT tokens.
+    pub const KEY_EOT: &str = "key_eot";
 }
-pub fn write_text(_: &crate::models::ModelSet, _: &Path) -> crate::Result<()> {
-    todo!()
+
+/// Builds a model set's image graph, without β, and writes it to `path` (and `path.data` where it passes 2 GiB).
+///
+/// # Errors
+/// [`crate::Error::File`], [`crate::Error::Content`] or [`crate::Error::ModelSet`] for weights that are missing, broken or do not fit.
+pub fn write_vision(models: &ModelSet, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(&models.clip_dir())?;
+    let combiner = models.combiner_path().map(|path| Combiner::open(&path, &models.clip)).transpose()?;
+    let graph =
+        ImageGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, combiner: combiner.as_ref(), betas: false };
+    graph.build()?.write(path)
+}
+
+/// Builds a model set's text graph and writes it to `path`.
+///
+/// # Errors
+/// As [`write_vision`].
+pub fn write_text(models: &ModelSet, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(&models.clip_dir())?;
+    TextGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
+}
+
+/// What the image graph is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageGraph<'a> {
+    /// The model set's name, for the metadata.
+    pub name: &'a str,
+    /// Sizes.
+    pub clip: &'a ClipConfig,
+    /// The CLIP folder's tensors.
+    pub weights: &'a Weights,
+    /// `None` is plain CLIP: `omega` is `clip_cosine`, and the background is only looked at where β is asked for.
+    pub combiner: Option<&'a Combiner>,
+    /// Whether `beta_target` and `beta_background` are outputs.
+    pub betas: bool,
+}
+
+/// What the text graph is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct TextGraph<'a> {
+    /// The model set's name, for the metadata.
+    pub name: &'a str,
+    /// Sizes.
+    pub clip: &'a ClipConfig,
+    /// The CLIP folder's tensors.
+    pub weights: &'a Weights,
+}
+
+impl ImageGraph<'_> {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// [`crate::Error::ModelSet`] for a tensor that is missing or has another shape than the configuration says.
+    pub fn build(&self) -> Result<Model> {
+        Ok(Model::new(image::build(self)?, SCHEMA, self.name))
+    }
+}
+
+impl TextGraph<'_> {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// As [`ImageGraph::build`].
+    pub fn build(&self) -> Result<Model> {
+        Ok(Model::new(text::build(self.clip, self.weights)?, SCHEMA, self.name))
+    }
 }

@@ -1,0 +1,148 @@
+//! The image tower on pairs of images, with intra- and inter-image attention gathered on the way.
+//!
+//! The target's CLS queries must meet the background's keys inside every layer, so both images of every object
+//! are one batch of 2·O, targets first. One small product a layer, the target's CLS query on the keys of both
+//! halves, gives the logits of both attentions; only their running sum over the layers is kept.
+
+use ndarray::{Array1, Array2, Array4, Axis, concatenate};
+
+use super::{
+    builder::{Builder, Value, signed},
+    transformer::{Layer, Transformer},
+};
+use crate::{
+    Result,
+    attention::size,
+    models::{ClipConfig, Weights},
+};
+
+/// The image tower of a CLIP.
+pub(super) struct Tower<'a> {
+    clip: &'a ClipConfig,
+    weights: &'a Weights,
+    transformer: Transformer<'a>,
+}
+
+/// Pairs of images, encoded.
+pub(super) struct Encoded {
+    /// z, `[2, O, T, D]`, or `[2, O, 1, D]` where only CLS was wanted.
+    pub(super) tokens: Value,
+    /// β, `[2, O, T]`: of intra-image attention, then of inter-image attention.
+    pub(super) beta: Value,
+}
+
+impl<'a> Tower<'a> {
+    pub(super) const fn new(clip: &'a ClipConfig, weights: &'a Weights) -> Self {
+        let vision = &clip.vision;
+        let transformer = Transformer {
+            weights,
+            tower: "vision_model",
+            width: vision.hidden_size,
+            inner: vision.intermediate_size,
+            heads: vision.num_attention_heads,
+            layers: vision.num_hidden_layers,
+            activation: vision.hidden_act,
+            epsilon: vision.layer_norm_eps,
+            key_bias: false,
+        };
+        Self { clip, weights, transformer }
+    }
+
+    /// Both images of every object, `u8[O, S, S, 3]` each.
+    pub(super) fn encode_pairs(&self, b: &mut Builder, target: &Value, background: &Value, all_tokens: bool) -> Result<Encoded> {
+        let images = [target, background].map(|image| b.cast_to_f32("levels", image));
+        let images = b.concat("images", 0, &[&images[0], &images[1]]);
+        let mut sum: Option<Value> = None;
+        let tokens = self.encode(b, &images, 2, all_tokens, |b, layer| {
+            let attention = self.attention_of_target_cls(b, layer);
+            sum = Some(match &sum {
+                None => attention,
+                Some(sum) => b.add("attention_sum", sum, &attention),
+            });
+        })?;
+        let sum = sum.expect("a configuration has at least one layer");
+        let (heads, tokens_count) = (signed(self.transformer.heads), signed(self.clip.vision.tokens()));
+        let sum = b.reshape("attention_heads", &sum, &[2, -1, heads, tokens_count]);
+        let mean = b.reduce_mean("attention_mean", &sum, &[2]);
+        let layers = b.float("layers", size(self.transformer.layers));
+        Ok(Encoded { tokens, beta: b.div("beta", &mean, &layers) })
+    }
+
+    /// CLS of targets alone, `[1, O, 1, D]`.
+    pub(super) fn encode_targets(&self, b: &mut Builder, target: &Value) -> Result<Value> {
+        let images = b.cast_to_f32("levels", target);
+        self.encode(b, &images, 1, false, |_, _| {})
+    }
+
+    /// z of levels 0..=255 `[halves·O, S, S, 3]`, `[halves, O, T or 1, D]`; `each` sees every layer.
+    fn encode(
+        &self,
+        b: &mut Builder,
+        images: &Value,
+        halves: i64,
+        all_tokens: bool,
+        mut each: impl FnMut(&mut Builder, &Layer),
+    ) -> Result<Value> {
+        let patches = self.patches(b, images)?;
+        let mut x = self.transformer.norm(b, "pre_layrnorm", &patches)?;
+        let cls = |b: &mut Builder, tokens: &Value| b.part("cls", tokens, 0, 0);
+        for index in 0..self.transformer.layers {
+            let last = index + 1 == self.transformer.layers;
+            let layer = self.transformer.layer(b, index, &x, None, if last && !all_tokens { Some(&cls) } else { None })?;
+            b.scoped(format!("layer{index}"), |b| each(b, &layer));
+            x = layer.state;
+        }
+        let z = self.transformer.norm(b, "post_layernorm", &x)?;
+        let z = b.reshape("tokens_of_halves", &z, &[0, halves, -1, signed(self.transformer.width)]);
+        Ok(b.transpose("z", &z, &[1, 2, 0, 3]))
+    }
+
+    /// Embedded patches behind CLS, with positions, `[T, B, D]`.
+    ///
+    /// The convolution of stride = kernel is a product of `[p·p·3]` rows; `(level/255 − mean)/std` is folded into
+    /// its weights. CLS starts as a row of zeros: its embedding is in the positions.
+    fn patches(&self, b: &mut Builder, images: &Value) -> Result<Value> {
+        let vision = &self.clip.vision;
+        let (width, side, grid) = (vision.hidden_size, vision.patch_size, vision.grid());
+        let name = |which: &str| format!("vision_model.embeddings.{which}");
+        let mut kernel: Array4<f32> = self.weights.array(&name("patch_embedding.weight"), (width, 3, side, side))?;
+        let mut bias = Array1::zeros(width);
+        for (channel, (mean, std)) in self.clip.image_mean.iter().zip(self.clip.image_std).enumerate() {
+            let mut kernel = kernel.index_axis_mut(Axis(1), channel);
+            kernel /= std;
+            bias.scaled_add(-mean, &kernel.sum_axis(Axis(2)).sum_axis(Axis(1)));
+            kernel /= 255.0;
+        }
+        let kernel = kernel.permuted_axes([2, 3, 1, 0]).as_standard_layout().into_owned();
+        let kernel = kernel.into_shape_with_order((side * side * 3, width)).expect("the same number of weights");
+        let class: Array1<f32> = self.weights.array(&name("class_embedding"), width)?;
+        let mut positions: Array2<f32> = self.weights.array(&name("position_embedding.weight"), (vision.tokens(), width))?;
+        let start = concatenate![Axis(0), class.insert_axis(Axis(0)), bias.broadcast((grid * grid, width)).expect("rows of one bias")];
+        positions += &start;
+
+        b.scoped("patches", |b| {
+            let (grid, side) = (signed(grid), signed(side));
+            let rows = b.reshape("rows", images, &[-1, grid, side, grid, side * 3]);
+            let patches = b.transpose("patches", &rows, &[1, 3, 0, 2, 4]);
+            let patches = b.reshape("flat", &patches, &[grid * grid, -1, side * side * 3]);
+            let kernel = b.floats("kernel", &kernel);
+            let embedded = b.matmul("embedded", &patches, &kernel);
+            let with_cls = b.pad("with_cls", &embedded, &[1, 0, 0, 0, 0, 0]);
+            let positions = b.floats("positions", &positions.insert_axis(Axis(1)));
+            Ok(b.add("placed", &with_cls, &positions))
+        })
+    }
+
+    /// The share of every token of both images in the target's CLS query, `[2, O·H, 1, T]`.
+    fn attention_of_target_cls(&self, b: &mut Builder, layer: &Layer) -> Value {
+        let head = signed(self.transformer.head_width());
+        let query = b.reshape("query_halves", &layer.query, &[0, 2, -1, head]);
+        let query = b.part("query_cls", &query, 0, 0);
+        let query = b.part("query_target_cls", &query, 1, 0);
+        let query = b.reshape("query_row", &query, &[1, -1, 1, head]);
+        let key = b.reshape("key_halves", &layer.key, &[0, 2, -1, head]);
+        let key = b.transpose("key_columns", &key, &[1, 2, 3, 0]);
+        let logits = b.matmul("cls_logits", &query, &key);
+        b.softmax("cls_share", &logits)
+    }
+}

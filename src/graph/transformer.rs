@@ -1,0 +1,171 @@
+//! One layer of CLIP's transformers, image and text alike.
+//!
+//! Tokens run along the *first* side here, `[T, B, D]`: per head that is `[T, B·H, d_h]` without moving a
+//! number, and a runtime's matrix product reads it transposed in place, so of the four transpositions of an
+//! attention only the last one copies. What can be folded into weights is folded, none of it changes a result
+//! by more than rounding:
+//!
+//! - the scale `1/√d_h` into the queries' weights;
+//! - the values' bias into the output's (rows of a softmax sum to 1);
+//! - the keys' bias away, where nobody asks for keys (it shifts all logits of a query alike);
+//! - QuickGELU's 1.702 into the layers around it (`x·σ(1.702x) = y·σ(y) / 1.702` with `y = 1.702x`).
+
+use ndarray::{Array1, Array2};
+
+use super::builder::{Builder, Value, signed};
+use crate::{
+    Result,
+    attention::size,
+    models::{Activation, Weights},
+};
+
+/// A stack of layers and where their weights are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transformer<'a> {
+    pub(super) weights: &'a Weights,
+    /// `vision_model` or `text_model`.
+    pub(super) tower: &'static str,
+    /// D.
+    pub(super) width: usize,
+    /// Width of the MLP's hidden layer.
+    pub(super) inner: usize,
+    /// H.
+    pub(super) heads: usize,
+    /// L.
+    pub(super) layers: usize,
+    pub(super) activation: Activation,
+    pub(super) epsilon: f32,
+    /// Whether keys are wanted with their bias.
+    pub(super) key_bias: bool,
+}
+
+/// What a layer gives.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// Scaled by `1/√d_h`, `[T, B, D]`.
+    pub(super) query: Value,
+    /// `[T, B, D]`.
+    pub(super) key: Value,
+    /// The hidden state behind the layer.
+    pub(super) state: Value,
+}
+
+/// What goes on through the last layer's second half: all tokens, or those this function picks.
+pub(super) type Pick<'a> = &'a dyn Fn(&mut Builder, &Value) -> Value;
+
+impl Transformer<'_> {
+    /// d_h.
+    pub(super) const fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Layer norm with the weights `name`.
+    pub(super) fn norm(&self, b: &mut Builder, name: &str, x: &Value) -> Result<Value> {
+        let weight = self.weights.array(&format!("{}.{name}.weight", self.tower), self.width)?;
+        let bias = self.weights.array(&format!("{}.{name}.bias", self.tower), self.width)?;
+        let (weight, bias) = (b.floats(&format!("{name}.weight"), &weight), b.floats(&format!("{name}.bias"), &bias));
+        Ok(b.layer_norm(name, x, &weight, &bias, self.epsilon))
+    }
+
+    /// One layer on `x` `[T, B, D]`; `mask` `[T, T]` is added to the logits.
+    pub(super) fn layer(&self, b: &mut Builder, index: usize, x: &Value, mask: Option<&Value>, pick: Option<Pick>) -> Result<Layer> {
+        b.scoped(format!("layer{index}"), |b| {
+            let at = format!("encoder.layers.{index}");
+            let normed = self.norm(b, &format!("{at}.layer_norm1"), x)?;
+            let (query, key, context) = self.attention(b, &at, &normed, mask)?;
+            let (context, x) = match pick {
+                None => (context, x.clone()),
+                Some(pick) => (pick(b, &context), pick(b, x)),
+            };
+            let value_bias = self.bias(&format!("{at}.self_attn.v_proj"), self.width)?;
+            let out = self.weight(&format!("{at}.self_attn.out_proj"), self.width, self.width)?;
+            let out_bias = self.bias(&format!("{at}.self_attn.out_proj"), self.width)? + out.dot(&value_bias);
+            let attended = linear(b, "attention", &context, &out, Some(&out_bias));
+            let x = b.add("attended", &x, &attended);
+            let normed = self.norm(b, &format!("{at}.layer_norm2"), &x)?;
+            let mlp = self.mlp(b, &at, &normed)?;
+            Ok(Layer { query, key, state: b.add("state", &x, &mlp) })
+        })
+    }
+
+    /// Queries, keys, and the heads' weighted values before the output layer, each `[T, B, D]`.
+    fn attention(&self, b: &mut Builder, at: &str, x: &Value, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
+        let (width, head) = (self.width, signed(self.head_width()));
+        let scale = size(self.head_width()).sqrt().recip();
+        let name = |which: &str| format!("{at}.self_attn.{which}_proj");
+        let query_weight = self.weight(&name("q"), width, width)? * scale;
+        let query_bias = self.bias(&name("q"), width)? * scale;
+        let key_bias = if self.key_bias { Some(self.bias(&name("k"), width)?) } else { None };
+        let query = linear(b, "query", x, &query_weight, Some(&query_bias));
+        let key = linear(b, "key", x, &self.weight(&name("k"), width, width)?, key_bias.as_ref());
+        let value = linear(b, "value", x, &self.weight(&name("v"), width, width)?, None);
+
+        let [q, k, v] = [&query, &key, &value].map(|rows| b.reshape("heads", rows, &[0, -1, head]));
+        let q = b.transpose("query_heads", &q, &[1, 0, 2]);
+        let k = b.transpose("key_heads", &k, &[1, 2, 0]);
+        let v = b.transpose("value_heads", &v, &[1, 0, 2]);
+        let mut logits = b.matmul("logits", &q, &k);
+        if let Some(mask) = mask {
+            logits = b.add("masked", &logits, mask);
+        }
+        let share = b.softmax("share", &logits);
+        let context = b.matmul("context_heads", &share, &v);
+        let context = b.transpose("context_tokens", &context, &[1, 0, 2]);
+        let context = b.reshape("context", &context, &[0, -1, signed(width)]);
+        Ok((query, key, context))
+    }
+
+    fn mlp(&self, b: &mut Builder, at: &str, x: &Value) -> Result<Value> {
+        let mut first = self.weight(&format!("{at}.mlp.fc1"), self.inner, self.width)?;
+        let mut first_bias = self.bias(&format!("{at}.mlp.fc1"), self.inner)?;
+        let mut second = self.weight(&format!("{at}.mlp.fc2"), self.width, self.inner)?;
+        let second_bias = self.bias(&format!("{at}.mlp.fc2"), self.width)?;
+        if self.activation == Activation::QuickGelu {
+            first *= 1.702;
+            first_bias *= 1.702;
+            second /= 1.702;
+        }
+        let hidden = linear(b, "hidden", x, &first, Some(&first_bias));
+        let active = match self.activation {
+            Activation::QuickGelu => {
+                let sigmoid = b.sigmoid("sigmoid", &hidden);
+                b.mul("active", &hidden, &sigmoid)
+            }
+            Activation::Gelu => gelu(b, &hidden),
+        };
+        Ok(linear(b, "mlp", &active, &second, Some(&second_bias)))
+    }
+
+    fn weight(&self, name: &str, outputs: usize, inputs: usize) -> Result<Array2<f32>> {
+        self.weights.array(&format!("{}.{name}.weight", self.tower), (outputs, inputs))
+    }
+
+    fn bias(&self, name: &str, outputs: usize) -> Result<Array1<f32>> {
+        self.weights.array(&format!("{}.{name}.bias", self.tower), outputs)
+    }
+}
+
+/// `x·Wᵀ + b` with `W` `[out, in]`.
+pub(super) fn linear(b: &mut Builder, label: &str, x: &Value, weight: &Array2<f32>, bias: Option<&Array1<f32>>) -> Value {
+    let weight = b.floats(&format!("{label}.weight"), &weight.t());
+    let product = b.matmul(label, x, &weight);
+    match bias {
+        None => product,
+        Some(bias) => {
+            let bias = b.floats(&format!("{label}.bias"), bias);
+            b.add(&format!("{label}.biased"), &product, &bias)
+        }
+    }
+}
+
+/// The exact GELU, in the form that runtimes recognise: `x·(erf(x/√2) + 1)·½`.
+pub(super) fn gelu(b: &mut Builder, x: &Value) -> Value {
+    b.scoped("gelu", |b| {
+        let (root, one, half) = (b.float("root", std::f32::consts::SQRT_2), b.float("one", 1.0), b.float("half", 0.5));
+        let scaled = b.div("scaled", x, &root);
+        let erf = b.erf("erf", &scaled);
+        let above = b.add("above", &erf, &one);
+        let product = b.mul("product", x, &above);
+        b.mul("active", &product, &half)
+    })
+}
