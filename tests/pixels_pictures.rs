@@ -27,7 +27,8 @@ fn pixels_of_every_format_are_pillows() {
     match common::shared_dir() {
         Some(shared) => {
             for folder in ["data/street-proto/scenes/test/lowlight/images", "data/images/coco128/images", "data/images/raccoon/images"] {
-                let mut pictures: Vec<PathBuf> = std::fs::read_dir(shared.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+                let mut pictures: Vec<PathBuf> =
+                    std::fs::read_dir(shared.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
                 pictures.sort();
                 python.args(&pictures[..25]);
             }

@@ -1,2 +1,61 @@
-//! The command line. To be written.
-fn main() {}
+//! The command line: results on stdout, everything else on stderr, exit codes below.
+
+mod boxes;
+mod console;
+mod score;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tells for every object whether it is one of the things you know (ID) or something else (OOD).
+#[derive(Parser)]
+#[command(name = "uniood", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way (what was done is kept); 2 wrong usage; \
+3 a gate that you set was missed; 130 interrupted (files are closed and playable).";
+
+#[derive(Subcommand)]
+enum Command {
+    Score(score::Score),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All of it was done.
+    Done,
+    /// Some of it failed, which was said; the rest is done.
+    Failed,
+    /// A gate that the user set was missed (`--fail-on-ood`).
+    GateMissed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::GateMissed => 3,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    console::log_to_stderr();
+    let outcome = match cli.command {
+        Command::Score(score) => score.run(),
+    };
+    outcome
+        .unwrap_or_else(|error| {
+            console::error(&error);
+            Outcome::Failed
+        })
+        .into()
+}

@@ -1,0 +1,153 @@
+//! The element's settings as flags: the same names, the same defaults, once for every command that takes them.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use uniood::{
+    detect::Selection,
+    engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings},
+    models::ModelSet,
+    vocabulary::parse_classes,
+};
+
+/// Which model set.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Models {
+    /// Model set: a folder with uniood.json
+    #[arg(long = "models", value_name = "DIR", env = "UNIOOD_MODELS")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+impl Models {
+    /// Reads the set.
+    pub(crate) fn open(&self) -> Result<ModelSet> {
+        let Some(dir) = self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) else {
+            bail!("no model set: name its folder with --models DIR or UNIOOD_MODELS (this version ships none)");
+        };
+        Ok(ModelSet::open(dir)?)
+    }
+}
+
+/// The settings of element and commands; see the element's properties of the same names.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Settings, as the element's properties")]
+pub(crate) struct Settings {
+    /// ONNX detector file, or `frame`: the whole frame is the object [default: the set's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) detector: Option<String>,
+    /// In-distribution classes: `car,bus,…` or a text file, one a line [default: the set's]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) classes: Option<String>,
+    /// Below it an object is OOD [default: the set's]
+    #[arg(long, value_name = "DELTA", value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) ood_threshold: Option<f32>,
+    /// Boxes with less confidence are dropped
+    #[arg(long, value_name = "0..1", value_parser = share, default_value_t = Selection::default().detection_threshold)]
+    pub(crate) detection_threshold: f32,
+    /// Of two boxes that overlap by more, the less confident is dropped
+    #[arg(long, value_name = "0..1", value_parser = share, default_value_t = Selection::default().iou_threshold)]
+    pub(crate) iou_threshold: f32,
+    /// The most confident objects of a frame that are scored; the others are reported unscored
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), default_value = "32")]
+    pub(crate) max_objects: u32,
+    /// Boxes with a shorter side below it, in pixels, are dropped
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(..=65_535), default_value_t = Selection::default().min_object_size)]
+    pub(crate) min_object_size: u32,
+    /// Only boxes with one of these detector labels [default: all]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub(crate) object_class: Vec<String>,
+    /// Verdict per object, per frame, or both
+    #[arg(long, value_enum, default_value_t = Scope::Object)]
+    pub(crate) scope: Scope,
+    /// Where the models run: auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
+    #[arg(long, default_value_t = Device::Auto)]
+    pub(crate) device: Device,
+    /// The numbers the models compute in (fp16 and int8 are not in this version)
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub(crate) precision: Precision,
+    /// Objects that are encoded together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), default_value = "16")]
+    pub(crate) batch_size: u32,
+    /// Milliseconds that an open batch waits for more objects; -1: until it is full
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i32).range(-1..=60_000), default_value = "10", allow_negative_numbers = true)]
+    pub(crate) batch_timeout: i32,
+    /// Where built graphs are kept [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model_cache_dir: Option<PathBuf>,
+}
+
+/// What gets a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scope {
+    /// Every object
+    Object,
+    /// The frame: its most confident object, or all of it where there is none
+    Image,
+    /// Both
+    Both,
+}
+
+/// The numbers the models compute in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// What suits the device: fp32 today
+    Auto,
+    /// 32-bit floats
+    Fp32,
+}
+
+impl Settings {
+    /// What an engine is made of; `detector` in place of the flag where boxes come from elsewhere.
+    pub(crate) fn engine(&self, models: ModelSet, detector: Option<DetectorChoice>) -> EngineConfig {
+        let flag = || match self.detector.as_deref() {
+            None => DetectorChoice::Set,
+            Some("frame") => DetectorChoice::Frame,
+            Some(file) => DetectorChoice::File(file.into()),
+        };
+        EngineConfig {
+            models,
+            detector: detector.unwrap_or_else(flag),
+            device: self.device.clone(),
+            batch_size: self.batch_size as usize,
+            batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
+            cache_dir: self.model_cache_dir.clone(),
+            threads: None,
+        }
+    }
+
+    /// What every frame is answered with.
+    pub(crate) fn frame(&self, engine: &Engine, keep_scores: bool) -> Result<FrameSettings> {
+        let manifest = &engine.models().manifest;
+        let vocabulary = match &self.classes {
+            Some(list) => engine.vocabulary(&parse_classes(list)?)?,
+            None => engine.vocabulary(&manifest.classes)?,
+        };
+        Ok(FrameSettings {
+            vocabulary,
+            threshold: self.ood_threshold.unwrap_or(manifest.threshold),
+            calibration: None,
+            selection: Selection {
+                detection_threshold: self.detection_threshold,
+                iou_threshold: self.iou_threshold,
+                max_objects: self.max_objects as usize,
+                min_object_size: self.min_object_size,
+                object_class: self.object_class.clone(),
+            },
+            scope: match self.scope {
+                Scope::Object => engine::Scope::Object,
+                Scope::Image => engine::Scope::Image,
+                Scope::Both => engine::Scope::Both,
+            },
+            keep_scores,
+        })
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "wanted a number in 0..=1".to_owned())
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "wanted a number".to_owned())
+}
