@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     frame::Frame,
     geometry::Rect,
-    resample::{Columns, Filter, Order, Rows},
+    resample::{Filter, Resize},
 };
 
 /// What a CLIP model wants of its images.
@@ -60,10 +60,11 @@ impl Base {
     /// [`Error::Setting`] for a size of 0.
     pub fn new(frame: &Frame<'_>, spec: &PairSpec) -> Result<Self> {
         let (width, height) = (frame.width(), frame.height());
-        let resize = Resize::new(width, height, spec)?;
+        let resize = square(width, height, spec)?;
         let mut whole = vec![0; spec.bytes()];
         let mut half = Vec::new();
-        resize.run(|y, row| frame.rgb_into(0, y, row), |row| half.extend_from_slice(row), &mut whole);
+        let read = |y, row: &mut [u8]| frame.rgb_into(0, y, row);
+        resize.run(read, |row| half.extend_from_slice(row), |y, row| whole[y * row.len()..][..row.len()].copy_from_slice(row));
         Ok(Self { width, height, resize, half, whole })
     }
 }
@@ -88,52 +89,19 @@ pub fn write_pair(frame: &Frame<'_>, base: &Base, rect: Rect, spec: &PairSpec, t
     if let Some(found) = [target.len(), background.len()].into_iter().find(|&len| len != spec.bytes()) {
         return Err(Error::Frame(format!("{found} bytes to write an image of {0}×{0} to; wanted {1}", spec.size, spec.bytes())));
     }
-    let crop = Resize::new(rect.w(), rect.h(), spec)?;
-    crop.run(|y, row| frame.rgb_into(rect.x(), rect.y() + y, row), |_| (), target);
+    let crop = square(rect.w(), rect.h(), spec)?;
+    let read = |y, row: &mut [u8]| frame.rgb_into(rect.x(), rect.y() + y, row);
+    crop.run(read, |_| (), |y, row| target[y * row.len()..][..row.len()].copy_from_slice(row));
     background::write(frame, base, rect, spec.fill, background);
     Ok(())
 }
 
 /// How pictures of one size become S×S.
-#[derive(Debug, Clone)]
-struct Resize {
-    columns: Columns,
-    rows: Rows,
-    order: Order,
-    width: usize,
-}
-
-impl Resize {
-    fn new(width: u32, height: u32, spec: &PairSpec) -> Result<Self> {
-        let (width, height, size) = (width as usize, height as usize, spec.size);
-        if size == 0 {
-            return Err(Error::Setting("images of 0×0 pixels were asked for; the CLIP folder's image size must be at least 1".to_owned()));
-        }
-        let (columns, rows) = (Columns::new(Filter::Bicubic, width, size), Rows::new(Filter::Bicubic, height, size));
-        Ok(Self { columns, rows, order: Order::of((width, height), (size, size)), width })
+fn square(width: u32, height: u32, spec: &PairSpec) -> Result<Resize> {
+    if spec.size == 0 {
+        return Err(Error::Setting("images of 0×0 pixels were asked for; the CLIP folder's image size must be at least 1".to_owned()));
     }
-
-    /// Both passes over RGB rows that `read` makes, each once and in order. `half` takes each row that the first pass gave.
-    fn run(&self, read: impl Fn(u32, &mut [u8]), mut half: impl FnMut(&[u8]), out: &mut [u8]) {
-        let size = self.columns.len();
-        #[expect(clippy::cast_possible_truncation, reason = "a row of a frame, whose height is a u32")]
-        let read = |y: usize, row: &mut [u8]| read(y as u32, row);
-        match self.order {
-            Order::HorizontalFirst => {
-                let mut row = vec![0; self.width * 3];
-                let narrowed = |y: usize, out: &mut [u8]| {
-                    read(y, &mut row);
-                    self.columns.resize(0..size, &row, 0, out);
-                    half(out);
-                };
-                self.rows.stream(size * 3, narrowed, |y, row| out[y * size * 3..][..size * 3].copy_from_slice(row));
-            }
-            Order::VerticalFirst => self.rows.stream(self.width * 3, read, |y, row| {
-                half(row);
-                self.columns.resize(0..size, row, 0, &mut out[y * size * 3..][..size * 3]);
-            }),
-        }
-    }
+    Ok(Resize::new(Filter::Bicubic, (width as usize, height as usize), (spec.size, spec.size)))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ const STEP: usize = 8;
 /// The kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
+    /// Pillow's `BILINEAR`.
+    Bilinear,
     /// Pillow's `BICUBIC`, a = −0.5.
     Bicubic,
 }
@@ -26,6 +28,7 @@ pub(crate) enum Filter {
 impl Filter {
     const fn support(self) -> f64 {
         match self {
+            Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
         }
     }
@@ -34,6 +37,7 @@ impl Filter {
         const A: f64 = -0.5;
         let x = x.abs();
         match self {
+            Self::Bilinear => (1.0 - x).max(0.0),
             Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
             Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
             Self::Bicubic => 0.0,
@@ -54,6 +58,51 @@ impl Order {
     pub(crate) const fn of(from: (usize, usize), to: (usize, usize)) -> Self {
         let (w, h) = (from.0.saturating_sub(to.0), from.1.saturating_sub(to.1));
         if h > 2 * w { Self::VerticalFirst } else { Self::HorizontalFirst }
+    }
+}
+
+/// How pictures of one size become pictures of another.
+#[derive(Debug, Clone)]
+pub(crate) struct Resize {
+    pub(crate) columns: Columns,
+    pub(crate) rows: Rows,
+    pub(crate) order: Order,
+    /// Width of the input.
+    pub(crate) width: usize,
+}
+
+impl Resize {
+    /// From and to width and height, all at least 1.
+    pub(crate) fn new(filter: Filter, from: (usize, usize), to: (usize, usize)) -> Self {
+        let (columns, rows) = (Columns::new(filter, from.0, to.0), Rows::new(filter, from.1, to.1));
+        Self { columns, rows, order: Order::of(from, to), width: from.0 }
+    }
+
+    /// Both passes over RGB rows that `read` makes, each once and in order; `write` takes the output rows in order, `half`
+    /// each row that the first pass gave.
+    pub(crate) fn run(&self, read: impl Fn(u32, &mut [u8]), mut half: impl FnMut(&[u8]), mut write: impl FnMut(usize, &[u8])) {
+        let columns = 0..self.columns.len();
+        #[expect(clippy::cast_possible_truncation, reason = "a row of a frame, whose height is a u32")]
+        let read = |y: usize, row: &mut [u8]| read(y as u32, row);
+        match self.order {
+            Order::HorizontalFirst => {
+                let mut row = vec![0; self.width * 3];
+                let narrowed = |y: usize, out: &mut [u8]| {
+                    read(y, &mut row);
+                    self.columns.resize(columns.clone(), &row, 0, out);
+                    half(out);
+                };
+                self.rows.stream(columns.len() * 3, narrowed, write);
+            }
+            Order::VerticalFirst => {
+                let mut out = vec![0; columns.len() * 3];
+                self.rows.stream(self.width * 3, read, |y, row| {
+                    half(row);
+                    self.columns.resize(columns.clone(), row, 0, &mut out);
+                    write(y, &out);
+                });
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Picture files: pixels as Pillow reads them, and what is said of those that cannot be read.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

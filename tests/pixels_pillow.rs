@@ -30,7 +30,7 @@ fn targets_and_backgrounds_are_pillows_to_the_last_bit() {
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(dir.path().join("cases.json")).unwrap()).unwrap();
     let bytes = std::fs::read(dir.path().join("cases.bin")).unwrap();
     let mut rest = bytes.as_slice();
-    assert!(cases.len() > 300, "{} cases", cases.len());
+    assert!(cases.len() > 200, "{} cases", cases.len());
     for case in &cases {
         let spec = PairSpec { size: case.size, fill: case.fill };
         let pixels = rest.split_off(..(case.w * case.h * 3) as usize).unwrap();

@@ -1,5 +1,8 @@
-//! A frame as a detector's input: fitted by bilinear interpolation without antialiasing, as OpenCV's `INTER_LINEAR`
-//! (what YOLOX's and Ultralytics' own code use) but without rounding to whole levels; planes of f32.
+//! A frame as a detector's input: planes of f32.
+//!
+//! - [`Resize::Letterbox`] fits by bilinear interpolation without antialiasing, OpenCV's `INTER_LINEAR` (what YOLOX's and
+//!   Ultralytics' own code use), but without rounding to whole levels.
+//! - [`Resize::Stretch`] fits as Pillow's `BILINEAR` does, antialiased: what detectors trained on stretched pictures saw.
 
 use super::DetectorSpec;
 use crate::{
@@ -7,6 +10,7 @@ use crate::{
     frame::Frame,
     geometry::BBox,
     models::{Layout, Resize},
+    resample::{self, Filter},
     simd::wide,
 };
 
@@ -47,6 +51,27 @@ pub fn preprocess(frame: &Frame<'_>, spec: &DetectorSpec, out: &mut [f32]) -> Re
         Layout::Yolov8 => (1.0 / 255.0, [0, 1, 2]),
     };
     let fit = Fit::new(frame, spec);
+    match spec.resize {
+        Resize::Stretch => stretch(frame, spec, order, levels, out),
+        Resize::Letterbox => letterbox(frame, spec, &fit, order, levels, out),
+    }
+    Ok(fit.mapping)
+}
+
+fn stretch(frame: &Frame<'_>, spec: &DetectorSpec, order: [usize; 3], levels: f32, out: &mut [f32]) {
+    let from = (frame.width() as usize, frame.height() as usize);
+    let resize = resample::Resize::new(Filter::Bilinear, from, (spec.width, spec.height));
+    let write = |y: usize, row: &[u8]| {
+        for (plane, &source) in out.chunks_exact_mut(spec.width * spec.height).zip(&order) {
+            for (out, pixel) in plane[y * spec.width..][..spec.width].iter_mut().zip(row.as_chunks::<3>().0) {
+                *out = f32::from(pixel[source]) * levels;
+            }
+        }
+    };
+    resize.run(|y, row| frame.rgb_into(0, y, row), |_| (), write);
+}
+
+fn letterbox(frame: &Frame<'_>, spec: &DetectorSpec, fit: &Fit, order: [usize; 3], levels: f32, out: &mut [f32]) {
     let columns = Taps::new(frame.width() as usize, fit.width);
     let rows = Taps::new(frame.height() as usize, fit.height);
 
@@ -80,10 +105,9 @@ pub fn preprocess(frame: &Frame<'_>, spec: &DetectorSpec, out: &mut [f32]) -> Re
             padding.fill(PADDING * levels);
         }
     }
-    for channel in 0..3 {
-        out[channel * plane + fit.height * spec.width..(channel + 1) * plane].fill(PADDING * levels);
+    for plane in out.chunks_exact_mut(plane) {
+        plane[fit.height * spec.width..].fill(PADDING * levels);
     }
-    Ok(fit.mapping)
 }
 
 /// The size of the picture at the top left of the input, and the way back.
@@ -209,17 +233,23 @@ mod tests {
 
     #[test]
     fn yolov8_gets_rgb_of_0_to_1_stretched_over_the_whole_input() {
-        let pixels = ramp(50, 70);
-        let frame = Frame::rgb(50, 70, &pixels).unwrap();
+        // Halved both ways, Pillow's triangle has the weights 1, 3, 3, 1 eighths.
+        let pixels = ramp(40, 60);
+        let frame = Frame::rgb(40, 60, &pixels).unwrap();
         let spec = spec(Layout::Yolov8, Resize::Stretch, 20, 30);
         let mut out = vec![f32::NAN; spec.input_len()];
         let mapping = preprocess(&frame, &spec, &mut out).unwrap();
+        let eighths = |at: &dyn Fn(usize) -> f32| (at(0) + 3.0 * at(1) + 3.0 * at(2) + at(3)) / 8.0;
         for (index, &found) in out.iter().enumerate() {
-            let wanted = literal(&pixels, (50, 70), (20, 30), index % 20, index / 20 % 30, index / 600) / 255.0;
-            assert!((f64::from(found) - wanted).abs() < 1e-5);
+            let (x, y, channel) = (index % 20, index / 20 % 30, index / 600);
+            if (1..19).contains(&x) && (1..29).contains(&y) {
+                let at = |x: usize, y: usize| f32::from(pixels[(y * 40 + x) * 3 + channel]);
+                let wanted = eighths(&|row| eighths(&|column| at(2 * x - 1 + column, 2 * y - 1 + row)));
+                assert!((found * 255.0 - wanted).abs() <= 1.0, "{found} for {wanted} at {x}, {y}");
+            }
         }
         let whole = mapping.to_frame(BBox { x: 0.0, y: 0.0, w: 20.0, h: 30.0 });
-        assert!((whole.w - 50.0).abs() < 1e-4 && (whole.h - 70.0).abs() < 1e-4);
+        assert!((whole.w - 40.0).abs() < 1e-4 && (whole.h - 60.0).abs() < 1e-4);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Base, Resize};
-use crate::{frame::Frame, geometry::Rect, resample::Order};
+use super::Base;
+use crate::{
+    frame::Frame,
+    geometry::Rect,
+    resample::{Order, Resize},
+};
 
 /// Writes the `[S, S, 3]` background of `rect`, which lies inside `frame`; `base` is that frame's.
 pub(super) fn write(frame: &Frame<'_>, base: &Base, rect: Rect, fill: [u8; 3], out: &mut [u8]) {
