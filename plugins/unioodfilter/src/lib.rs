@@ -1,1 +1,55 @@
-//! To be written.
+//! GStreamer plugin `uniood`: the element `unioodfilter` gives every object in a video an ID/OOD verdict.
+//!
+//! ```text
+//! encoded ─▶ [decodebin ─▶ videoconvert] ─▶ score ─▶ src   annotated frames with metadata
+//! raw ──────────────────────────────────────▶ │ └───▶ meta  JSON lines
+//! ```
+//!
+//! `filter` is the bin that users see and the decoder it may put in front; `score` is the element inside
+//! that asks the engine of the `uniood` library: a chain function queues frames in a bounded lane, a task
+//! on its source pad takes them out in order once they are answered. Every property is in `properties`, once.
+//!
+//! Applications read what was said with [`OodMeta`]: from a buffer, or from a message on the bus.
+
+mod choices;
+mod draw;
+mod errors;
+mod filter;
+mod json;
+mod lane;
+mod meta;
+mod properties;
+mod regions;
+mod score;
+mod settings;
+mod source;
+mod stats;
+
+pub use choices::{Background, Overload, Precision, Scope, Tracker};
+pub use filter::UniOodFilter;
+pub use meta::{NAME as META_NAME, OodMeta, OodObject, Region};
+
+pub use plugin::plugin_register_static;
+
+/// What GStreamer finds in the library.
+#[expect(missing_docs, reason = "the macro's own items")]
+mod plugin {
+    use gst::glib;
+
+    fn init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+        crate::meta::register();
+        crate::filter::register(plugin)
+    }
+
+    gst::plugin_define!(
+        uniood,
+        env!("CARGO_PKG_DESCRIPTION"),
+        init,
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+        "MIT/X11",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        "https://github.com/uniood/uniood",
+        env!("BUILD_REL_DATE")
+    );
+}

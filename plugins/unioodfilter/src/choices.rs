@@ -1,0 +1,85 @@
+//! The enumerated properties. Nicks are what users write on a launch line.
+
+use gst::glib;
+
+/// `scope`: what gets a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodScope")]
+pub enum Scope {
+    /// Every object.
+    #[default]
+    #[enum_value(name = "Object: a verdict for every object", nick = "object")]
+    Object,
+    /// The frame.
+    #[enum_value(name = "Image: one verdict for the frame, of its most confident object", nick = "image")]
+    Image,
+    /// Both.
+    #[enum_value(name = "Both: objects and frame", nick = "both")]
+    Both,
+}
+
+/// `overload`: what a full queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodOverload")]
+pub enum Overload {
+    /// Upstream is held back.
+    #[default]
+    #[enum_value(name = "Block: hold upstream back", nick = "block")]
+    Block,
+    /// The frame goes through unscored and marked.
+    #[enum_value(name = "Bypass: the frame goes through unscored, marked and in order", nick = "bypass")]
+    Bypass,
+}
+
+/// `precision`: the numbers the models compute in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodPrecision")]
+pub enum Precision {
+    /// What the device does best without changing verdicts: fp32 in this version.
+    #[default]
+    #[enum_value(name = "Auto: fp32 in this version", nick = "auto")]
+    Auto,
+    /// 32-bit floats.
+    #[enum_value(name = "32-bit floats", nick = "fp32")]
+    Fp32,
+    /// 16-bit floats.
+    #[enum_value(name = "16-bit floats (not in this version)", nick = "fp16")]
+    Fp16,
+    /// 8-bit integers.
+    #[enum_value(name = "8-bit integers (not in this version)", nick = "int8")]
+    Int8,
+}
+
+/// `background`: how the background image of an object is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodBackground")]
+pub enum Background {
+    /// Once per object, the object masked out of its pixels.
+    #[default]
+    #[enum_value(name = "Exact: encoded once per object", nick = "exact")]
+    Exact,
+    /// Once per frame.
+    #[enum_value(name = "Shared: encoded once per frame, an approximation (not in this version)", nick = "shared")]
+    Shared,
+}
+
+/// `tracker`: what follows an object from frame to frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodTracker")]
+pub enum Tracker {
+    /// Nothing.
+    #[default]
+    #[enum_value(name = "None: every frame on its own", nick = "none")]
+    None,
+    /// Overlap of boxes.
+    #[enum_value(name = "IoU: by overlap (not in this version)", nick = "iou")]
+    Iou,
+    /// Overlap and motion.
+    #[enum_value(name = "SORT: by overlap and motion (not in this version)", nick = "sort")]
+    Sort,
+}

@@ -1,0 +1,266 @@
+//! Every property of the element, once: name, nick, blurb, range, default, and where it lives in [`Settings`].
+
+use std::sync::OnceLock;
+
+use gst::{glib, prelude::*};
+
+use crate::{
+    choices::{Background, Overload, Precision, Scope, Tracker},
+    settings::{MODELS_VARIABLE, Settings, THRESHOLD_OF_THE_SET},
+};
+
+/// The read-only property that is no setting.
+pub(crate) const STATS: &str = "stats";
+
+/// All properties, `stats` among them.
+pub(crate) fn all() -> &'static [glib::ParamSpec] {
+    static PROPERTIES: OnceLock<Vec<glib::ParamSpec>> = OnceLock::new();
+    PROPERTIES.get_or_init(|| {
+        let d = Settings::default();
+        let text = |name: &'static str, nick: &'static str, blurb: &str| {
+            glib::ParamSpecString::builder(name).nick(nick).blurb(blurb).mutable_ready().build()
+        };
+        vec![
+            text(
+                "model-dir",
+                "Model set",
+                &format!("Folder with uniood.json; where it is empty, the environment variable {MODELS_VARIABLE} names it"),
+            ),
+            text(
+                "detector",
+                "Detector",
+                "ONNX detector file, `upstream` (boxes from region-of-interest metas on the buffer) or `frame` (the whole frame is the object); empty: the model set's",
+            ),
+            glib::ParamSpecString::builder("classes")
+                .nick("ID classes")
+                .blurb("In-distribution classes: `car,bus` or a text file with one a line; empty: the model set's. A change takes effect between two frames")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecDouble::builder("ood-threshold")
+                .nick("OOD threshold")
+                .blurb("An object that scores below it is OOD; -10: the model set's")
+                .minimum(THRESHOLD_OF_THE_SET)
+                .maximum(10.0)
+                .default_value(d.ood_threshold)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecDouble::builder("detection-threshold")
+                .nick("Detection threshold")
+                .blurb("Boxes with less confidence are dropped")
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(d.detection_threshold)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecDouble::builder("iou-threshold")
+                .nick("IoU threshold")
+                .blurb("Of two boxes that overlap by more, the less confident is dropped, whatever their classes")
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(d.iou_threshold)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("max-objects")
+                .nick("Most objects")
+                .blurb("The most confident objects of a frame that are scored; the others are reported unscored")
+                .minimum(1)
+                .maximum(10_000)
+                .default_value(d.max_objects)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("min-object-size")
+                .nick("Least object size")
+                .blurb("Boxes with a shorter side below it, in pixels, are dropped")
+                .maximum(65_535)
+                .default_value(d.min_object_size)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecString::builder("object-class")
+                .nick("Object classes")
+                .blurb("Only boxes with one of these detector labels, a comma list; empty: all")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("scope", d.scope)
+                .nick("Scope")
+                .blurb("Verdict per object, per frame, or both")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("keep-scores")
+                .nick("Keep scores")
+                .blurb("The score of every class in metadata, messages and JSON lines")
+                .default_value(d.keep_scores)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecString::builder("device")
+                .nick("Device")
+                .blurb("Where the models run: auto, cpu, cuda[:n], tensorrt[:n] or openvino[:name]")
+                .default_value(d.device.as_deref())
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("precision", d.precision)
+                .nick("Precision")
+                .blurb("The numbers the models compute in; this version: auto or fp32")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("batch-size")
+                .nick("Batch size")
+                .blurb("Objects that are encoded together; twice as many frames (4 to 64, and at most 256 MiB of them) are in flight")
+                .minimum(1)
+                .maximum(1024)
+                .default_value(d.batch_size)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecInt::builder("batch-timeout")
+                .nick("Batch timeout")
+                .blurb("Milliseconds that an open batch waits for more objects; -1: until it is full")
+                .minimum(-1)
+                .maximum(60_000)
+                .default_value(d.batch_timeout)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("background", d.background)
+                .nick("Background")
+                .blurb("How an object's background is encoded; this version: exact")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("inference-interval")
+                .nick("Inference interval")
+                .blurb("Detect on every n-th frame; this version: 1")
+                .minimum(1)
+                .default_value(d.inference_interval)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("tracker", d.tracker)
+                .nick("Tracker")
+                .blurb("What follows an object from frame to frame; this version: none")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("reclassify-interval")
+                .nick("Reclassify interval")
+                .blurb("Score a tracked object again every n frames; this version: 1")
+                .default_value(d.reclassify_interval)
+                .mutable_playing()
+                .build(),
+            text("model-instance-id", "Model instance", "Elements with the same id share models, threads and batches; this version: empty"),
+            text("model-cache-dir", "Model cache", "Where built graphs are kept; empty: the user's cache"),
+            glib::ParamSpecEnum::builder_with_default("overload", d.overload)
+                .nick("Overload")
+                .blurb("What a full queue does: hold upstream back, or let the frame through unscored and marked")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("annotate")
+                .nick("Annotate")
+                .blurb("Draw boxes, verdicts and scores")
+                .default_value(d.annotate)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("post-messages")
+                .nick("Post messages")
+                .blurb("Post one element message a frame on the bus")
+                .default_value(d.post_messages)
+                .mutable_playing()
+                .build(),
+            text("stream-id", "Stream id", "Name of the stream in metadata, messages and JSON lines; empty: the element's name"),
+            glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
+                .nick("Statistics")
+                .blurb("Frames, objects, OOD objects, unscored by reason, errors, frames a second, milliseconds per stage; since READY→PAUSED")
+                .read_only()
+                .build(),
+        ]
+    })
+}
+
+impl Settings {
+    /// Takes a property's value; GObject has checked its type and range.
+    pub(crate) fn set(&mut self, name: &str, value: &glib::Value) {
+        fn take<T: for<'v> glib::value::FromValue<'v>>(field: &mut T, value: &glib::Value) {
+            if let Ok(value) = value.get() {
+                *field = value;
+            }
+        }
+        match name {
+            "model-dir" => take_text(&mut self.model_dir, value),
+            "detector" => take_text(&mut self.detector, value),
+            "classes" => take_text(&mut self.classes, value),
+            "ood-threshold" => take(&mut self.ood_threshold, value),
+            "detection-threshold" => take(&mut self.detection_threshold, value),
+            "iou-threshold" => take(&mut self.iou_threshold, value),
+            "max-objects" => take(&mut self.max_objects, value),
+            "min-object-size" => take(&mut self.min_object_size, value),
+            "object-class" => take_text(&mut self.object_class, value),
+            "scope" => take::<Scope>(&mut self.scope, value),
+            "keep-scores" => take(&mut self.keep_scores, value),
+            "device" => take_text(&mut self.device, value),
+            "precision" => take::<Precision>(&mut self.precision, value),
+            "batch-size" => take(&mut self.batch_size, value),
+            "batch-timeout" => take(&mut self.batch_timeout, value),
+            "background" => take::<Background>(&mut self.background, value),
+            "inference-interval" => take(&mut self.inference_interval, value),
+            "tracker" => take::<Tracker>(&mut self.tracker, value),
+            "reclassify-interval" => take(&mut self.reclassify_interval, value),
+            "model-instance-id" => take_text(&mut self.model_instance_id, value),
+            "model-cache-dir" => take_text(&mut self.model_cache_dir, value),
+            "overload" => take::<Overload>(&mut self.overload, value),
+            "annotate" => take(&mut self.annotate, value),
+            "post-messages" => take(&mut self.post_messages, value),
+            "stream-id" => take_text(&mut self.stream_id, value),
+            _ => unreachable!("GObject passes on the properties of `all` alone"),
+        }
+    }
+
+    /// A property's value; `stats` is not among them.
+    pub(crate) fn get(&self, name: &str) -> glib::Value {
+        match name {
+            "model-dir" => self.model_dir.to_value(),
+            "detector" => self.detector.to_value(),
+            "classes" => self.classes.to_value(),
+            "ood-threshold" => self.ood_threshold.to_value(),
+            "detection-threshold" => self.detection_threshold.to_value(),
+            "iou-threshold" => self.iou_threshold.to_value(),
+            "max-objects" => self.max_objects.to_value(),
+            "min-object-size" => self.min_object_size.to_value(),
+            "object-class" => self.object_class.to_value(),
+            "scope" => self.scope.to_value(),
+            "keep-scores" => self.keep_scores.to_value(),
+            "device" => self.device.to_value(),
+            "precision" => self.precision.to_value(),
+            "batch-size" => self.batch_size.to_value(),
+            "batch-timeout" => self.batch_timeout.to_value(),
+            "background" => self.background.to_value(),
+            "inference-interval" => self.inference_interval.to_value(),
+            "tracker" => self.tracker.to_value(),
+            "reclassify-interval" => self.reclassify_interval.to_value(),
+            "model-instance-id" => self.model_instance_id.to_value(),
+            "model-cache-dir" => self.model_cache_dir.to_value(),
+            "overload" => self.overload.to_value(),
+            "annotate" => self.annotate.to_value(),
+            "post-messages" => self.post_messages.to_value(),
+            "stream-id" => self.stream_id.to_value(),
+            _ => unreachable!("GObject asks for the properties of `all` alone"),
+        }
+    }
+}
+
+fn take_text(field: &mut Option<String>, value: &glib::Value) {
+    if let Ok(text) = value.get() {
+        *field = text;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_property_reads_back_its_default_and_what_was_set() {
+        let mut settings = Settings::default();
+        for pspec in all().iter().filter(|pspec| pspec.name() != STATS) {
+            let value = settings.get(pspec.name());
+            assert_eq!(value.type_(), pspec.value_type(), "{}", pspec.name());
+            let default = pspec.default_value();
+            assert_eq!(format!("{value:?}"), format!("{default:?}"), "{}", pspec.name());
+            settings.set(pspec.name(), &value);
+        }
+        assert_eq!(settings, Settings::default());
+    }
+}

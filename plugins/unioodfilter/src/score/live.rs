@@ -1,0 +1,170 @@
+//! What frames are answered with: the engine, and the settings that may change between two frames.
+
+use std::{sync::Arc, time::Duration};
+
+use gst::{glib, subclass::prelude::*};
+use uniood::{
+    Error, Result,
+    engine::{DetectorChoice, Engine, FrameSettings},
+    vocabulary::{Vocabulary, parse_classes},
+};
+
+use super::{
+    imp::{CAT, Score, lock},
+    latency::Latency,
+};
+use crate::{
+    choices::Overload,
+    lane::Limit,
+    settings::{EngineKey, Settings, filled},
+};
+
+/// Bytes of frames in flight, whatever their number.
+const BYTES_IN_FLIGHT: usize = 256 << 20;
+
+/// The engine of this element and what follows from it.
+pub(super) struct Running {
+    pub(super) engine: Engine,
+    pub(super) key: EngineKey,
+    /// Its other owners are the frames that the engine holds.
+    pub(super) in_engine: Arc<()>,
+    pub(super) limit: Limit,
+    pub(super) batch_timeout: Option<Duration>,
+}
+
+/// The settings of one frame, whole.
+pub(crate) struct Snapshot {
+    pub(super) frame: Arc<FrameSettings>,
+    pub(super) annotate: bool,
+    pub(super) post_messages: bool,
+    pub(super) overload: Overload,
+    pub(super) stream_id: Arc<str>,
+    pub(super) model: Arc<str>,
+}
+
+impl Running {
+    fn open(key: EngineKey) -> Result<Self> {
+        let config = key.config()?;
+        // Two batches of frames with one object each: one is encoded while the next fills.
+        let limit = Limit { items: config.batch_size.saturating_mul(2).clamp(4, 64), bytes: BYTES_IN_FLIGHT };
+        let engine = Engine::open(&config)?;
+        Ok(Self { engine, key, in_engine: Arc::new(()), limit, batch_timeout: config.batch_timeout })
+    }
+
+    /// Whether boxes come with the buffers.
+    pub(super) fn boxes_are_given(&self) -> bool {
+        self.key.detector == DetectorChoice::Upstream
+    }
+
+    /// Whether half of what may be in flight is with the engine: `overload=bypass` lets the other half pass.
+    pub(super) fn is_full(&self) -> bool {
+        Arc::strong_count(&self.in_engine) > self.limit.items / 2
+    }
+
+    /// Closes the engine's open batch before a wait that more frames cannot end. With a batch timeout the batch
+    /// closes by itself, and closing it early would make small batches of a steady stream.
+    pub(super) fn before_waiting(&self) {
+        if self.batch_timeout.is_none() {
+            self.engine.flush();
+        }
+    }
+}
+
+impl Snapshot {
+    fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
+        let manifest = &running.engine.models().manifest;
+        Self {
+            frame: Arc::new(FrameSettings {
+                vocabulary,
+                threshold: settings.threshold(manifest.threshold),
+                calibration: None,
+                selection: settings.selection(),
+                scope: settings.engine_scope(),
+                keep_scores: settings.keep_scores,
+            }),
+            annotate: settings.annotate,
+            post_messages: settings.post_messages,
+            overload: settings.overload,
+            stream_id,
+            model: manifest.name.as_str().into(),
+        }
+    }
+}
+
+impl Score {
+    pub(super) fn running(&self) -> Option<Arc<Running>> {
+        lock(&self.running).clone()
+    }
+
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        lock(&self.snapshot).clone()
+    }
+
+    /// Opens the engine, or keeps the one of the last start where nothing it is made of has changed.
+    pub(super) fn open(&self) -> Result<()> {
+        let settings = lock(&self.settings).clone();
+        settings.check_neutral()?;
+        let key = settings.engine_key()?;
+        let old = lock(&self.running).take();
+        let running = if let Some(old) = old.filter(|old| old.key == key) {
+            old
+        } else {
+            let running = Arc::new(Running::open(key)?);
+            gst::info!(CAT, imp = self, "models run on {}", running.engine.device());
+            running
+        };
+        let vocabulary = vocabulary(&running.engine, &settings)?;
+        *lock(&self.latency) = Latency::new(running.batch_timeout);
+        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, self.stream_id(&settings))));
+        *lock(&self.running) = Some(running);
+        Ok(())
+    }
+
+    /// Sets a property of the bin. While frames flow, what may change does so between two of them; a value that
+    /// cannot be used is answered with a warning, and the one before it stays. For `classes` this returns when the
+    /// new list's texts are computed and in force.
+    pub(super) fn set(&self, name: &str, value: &glib::Value) {
+        let before = {
+            let mut settings = lock(&self.settings);
+            let before = settings.get(name);
+            settings.set(name, value);
+            before
+        };
+        let (Some(running), Some(_)) = (self.running(), self.snapshot()) else { return };
+        if let Err(error) = self.apply(name, &running) {
+            let mut settings = lock(&self.settings);
+            // Another thread may have set it again in the meantime.
+            if format!("{:?}", settings.get(name)) == format!("{value:?}") {
+                settings.set(name, &before);
+            }
+            drop(settings);
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{name} stays as it was: {error}"));
+        }
+    }
+
+    fn apply(&self, name: &str, running: &Running) -> Result<()> {
+        let settings = lock(&self.settings).clone();
+        settings.check_neutral()?;
+        let new = if name == "classes" { Some(vocabulary(&running.engine, &settings)?) } else { None };
+        // From here on under the lock, so that of two changes at once the later one wins as a whole.
+        let settings_now = lock(&self.settings);
+        let mut snapshot = lock(&self.snapshot);
+        let Some(old) = &*snapshot else { return Ok(()) };
+        let superseded = new.is_some() && settings_now.classes != settings.classes;
+        let vocabulary = new.filter(|_| !superseded).unwrap_or_else(|| Arc::clone(&old.frame.vocabulary));
+        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id))));
+        Ok(())
+    }
+}
+
+/// The texts of the user's classes, or of the model set's.
+fn vocabulary(engine: &Engine, settings: &Settings) -> Result<Arc<Vocabulary>> {
+    match filled(settings.classes.as_deref()) {
+        Some(text) => engine.vocabulary(&parse_classes(text)?),
+        None => engine.vocabulary(&engine.models().manifest.classes),
+    }
+    .map_err(|error| match error {
+        Error::Classes(problem) => Error::Classes(format!("{problem} (property `classes`)")),
+        other => other,
+    })
+}

@@ -1,0 +1,249 @@
+//! What the user set: survives restarts, source of every default, and what it means to the engine.
+
+use std::{path::PathBuf, time::Duration};
+
+use uniood::{
+    Error, Result,
+    detect::Selection,
+    engine::{self, DetectorChoice, Device, EngineConfig},
+    models::ModelSet,
+};
+
+use crate::choices::{Background, Overload, Precision, Scope, Tracker};
+
+/// Environment variable that names the model set where `model-dir` does not.
+pub(crate) const MODELS_VARIABLE: &str = "UNIOOD_MODELS";
+
+/// `ood-threshold` at this value is the model set's own δ.
+pub(crate) const THRESHOLD_OF_THE_SET: f64 = -10.0;
+
+/// One field a property, same names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) model_dir: Option<String>,
+    pub(crate) detector: Option<String>,
+    pub(crate) classes: Option<String>,
+    pub(crate) ood_threshold: f64,
+    pub(crate) detection_threshold: f64,
+    pub(crate) iou_threshold: f64,
+    pub(crate) max_objects: u32,
+    pub(crate) min_object_size: u32,
+    pub(crate) object_class: Option<String>,
+    pub(crate) scope: Scope,
+    pub(crate) keep_scores: bool,
+    pub(crate) device: Option<String>,
+    pub(crate) precision: Precision,
+    pub(crate) batch_size: u32,
+    pub(crate) batch_timeout: i32,
+    pub(crate) background: Background,
+    pub(crate) inference_interval: u32,
+    pub(crate) tracker: Tracker,
+    pub(crate) reclassify_interval: u32,
+    pub(crate) model_instance_id: Option<String>,
+    pub(crate) model_cache_dir: Option<String>,
+    pub(crate) overload: Overload,
+    pub(crate) annotate: bool,
+    pub(crate) post_messages: bool,
+    pub(crate) stream_id: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let selection = Selection::default();
+        Self {
+            model_dir: None,
+            detector: None,
+            classes: None,
+            ood_threshold: THRESHOLD_OF_THE_SET,
+            // Not widened from f32: 0.3 is what the documentation says.
+            detection_threshold: 0.3,
+            iou_threshold: 0.5,
+            max_objects: u32::try_from(selection.max_objects).unwrap_or(u32::MAX),
+            min_object_size: selection.min_object_size,
+            object_class: None,
+            scope: Scope::Object,
+            keep_scores: false,
+            device: Some("auto".to_owned()),
+            precision: Precision::Auto,
+            batch_size: 16,
+            batch_timeout: 10,
+            background: Background::Exact,
+            inference_interval: 1,
+            tracker: Tracker::None,
+            reclassify_interval: 1,
+            model_instance_id: None,
+            model_cache_dir: None,
+            overload: Overload::Block,
+            annotate: true,
+            post_messages: false,
+            stream_id: None,
+        }
+    }
+}
+
+/// What an engine is made of: two elements, or two starts, with equal keys want the same engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EngineKey {
+    model_dir: PathBuf,
+    pub(crate) detector: DetectorChoice,
+    device: Device,
+    batch_size: usize,
+    batch_timeout: Option<Duration>,
+    cache_dir: Option<PathBuf>,
+}
+
+impl EngineKey {
+    /// Reads the model set and adds it to what the settings say.
+    ///
+    /// # Errors
+    /// Whatever a model set can be wrong in.
+    pub(crate) fn config(&self) -> Result<EngineConfig> {
+        Ok(EngineConfig {
+            models: ModelSet::open(&self.model_dir)?,
+            detector: self.detector.clone(),
+            device: self.device.clone(),
+            batch_size: self.batch_size,
+            batch_timeout: self.batch_timeout,
+            cache_dir: self.cache_dir.clone(),
+            threads: None,
+        })
+    }
+}
+
+impl Settings {
+    /// What the engine is made of.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where no model set is named, or the device's name is unknown.
+    pub(crate) fn engine_key(&self) -> Result<EngineKey> {
+        Ok(EngineKey {
+            model_dir: self.model_dir()?,
+            detector: match filled(self.detector.as_deref()) {
+                None => DetectorChoice::Set,
+                Some("upstream") => DetectorChoice::Upstream,
+                Some("frame") => DetectorChoice::Frame,
+                Some(file) => DetectorChoice::File(file.into()),
+            },
+            device: filled(self.device.as_deref()).unwrap_or("auto").parse()?,
+            batch_size: self.batch_size as usize,
+            batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
+            cache_dir: filled(self.model_cache_dir.as_deref()).map(PathBuf::from),
+        })
+    }
+
+    fn model_dir(&self) -> Result<PathBuf> {
+        let variable = std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty());
+        filled(self.model_dir.as_deref()).map(PathBuf::from).or_else(|| variable.map(PathBuf::from)).ok_or_else(|| {
+            Error::Setting(format!(
+                "no model set is named: set the property model-dir to a folder with `uniood.json`, or the environment variable {MODELS_VARIABLE} \
+                 (this version ships no set of its own)"
+            ))
+        })
+    }
+
+    /// What counts as an object.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection {
+            detection_threshold: narrowed(self.detection_threshold),
+            iou_threshold: narrowed(self.iou_threshold),
+            max_objects: self.max_objects as usize,
+            min_object_size: self.min_object_size,
+            object_class: self
+                .object_class
+                .as_deref()
+                .unwrap_or_default()
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// δ: the user's, or that of the set.
+    pub(crate) fn threshold(&self, of_the_set: f32) -> f32 {
+        if self.ood_threshold <= THRESHOLD_OF_THE_SET { of_the_set } else { narrowed(self.ood_threshold) }
+    }
+
+    /// The engine's word for `scope`.
+    pub(crate) const fn engine_scope(&self) -> engine::Scope {
+        match self.scope {
+            Scope::Object => engine::Scope::Object,
+            Scope::Image => engine::Scope::Image,
+            Scope::Both => engine::Scope::Both,
+        }
+    }
+
+    /// Settings that exist for later versions take only their neutral value.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the first that has another.
+    pub(crate) fn check_neutral(&self) -> Result<()> {
+        let unless = |neutral: bool, property: &str, value: &str| {
+            if neutral {
+                return Ok(());
+            }
+            Err(Error::Setting(format!("this version cannot do {property} with another value than {value}; leave {property}={value}")))
+        };
+        unless(self.tracker == Tracker::None, "tracker", "none")?;
+        unless(self.reclassify_interval == 1, "reclassify-interval", "1")?;
+        unless(self.inference_interval == 1, "inference-interval", "1")?;
+        unless(filled(self.model_instance_id.as_deref()).is_none(), "model-instance-id", "\"\"")?;
+        unless(matches!(self.precision, Precision::Auto | Precision::Fp32), "precision", "auto")?;
+        unless(self.background == Background::Exact, "background", "exact")
+    }
+}
+
+/// An empty string is as good as none.
+pub(crate) fn filled(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "thresholds compare against scores in f32")]
+const fn narrowed(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_librarys() {
+        assert_eq!(Settings::default().selection(), Selection::default());
+    }
+
+    #[test]
+    fn object_class_is_a_comma_list_without_blanks() {
+        let settings = Settings { object_class: Some(" car , ,bus".to_owned()), ..Settings::default() };
+        assert_eq!(settings.selection().object_class, ["car", "bus"]);
+    }
+
+    #[test]
+    fn a_batch_timeout_below_zero_waits_until_full() {
+        let settings = Settings { model_dir: Some("set".to_owned()), batch_timeout: -1, ..Settings::default() };
+        assert_eq!(settings.engine_key().unwrap().batch_timeout, None);
+    }
+
+    #[test]
+    fn the_threshold_is_the_sets_until_the_user_names_one() {
+        assert!((Settings::default().threshold(0.25) - 0.25).abs() < f32::EPSILON);
+        let settings = Settings { ood_threshold: -0.5, ..Settings::default() };
+        assert!((settings.threshold(0.25) + 0.5).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn what_later_versions_bring_takes_its_neutral_value_alone() {
+        assert!(Settings::default().check_neutral().is_ok());
+        for (settings, name) in [
+            (Settings { tracker: Tracker::Iou, ..Settings::default() }, "tracker"),
+            (Settings { reclassify_interval: 5, ..Settings::default() }, "reclassify-interval"),
+            (Settings { inference_interval: 2, ..Settings::default() }, "inference-interval"),
+            (Settings { model_instance_id: Some("a".to_owned()), ..Settings::default() }, "model-instance-id"),
+            (Settings { precision: Precision::Fp16, ..Settings::default() }, "precision"),
+            (Settings { background: Background::Shared, ..Settings::default() }, "background"),
+        ] {
+            assert!(settings.check_neutral().unwrap_err().to_string().contains(&format!("do {name} with")));
+        }
+    }
+}
