@@ -1,6 +1,9 @@
 //! Adds nodes to a graph: each method writes one operation and gives the name of its result.
 
-use std::{collections::HashMap, fmt::Display};
+use std::{
+    collections::HashMap,
+    fmt::{Display, Write as _},
+};
 
 use ndarray::{ArrayRef, Dimension as Sides};
 
@@ -44,7 +47,7 @@ impl Builder {
     /// Whatever `work` adds is named `scope/…`.
     pub(super) fn scoped<T>(&mut self, scope: impl Display, work: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.scope.len();
-        self.scope.push_str(&format!("{scope}/"));
+        write!(self.scope, "{scope}/").expect("a String takes whatever is written");
         let result = work(self);
         self.scope.truncate(outer);
         result
@@ -101,6 +104,11 @@ impl Builder {
 
     pub(super) fn matmul(&mut self, label: &str, a: &Value, b: &Value) -> Value {
         self.op("MatMul", label, &[a, b], Vec::new())
+    }
+
+    /// `x·w + bias` of rows `[R, in]`.
+    pub(super) fn gemm(&mut self, label: &str, x: &Value, weight: &Value, bias: &Value) -> Value {
+        self.op("Gemm", label, &[x, weight, bias], Vec::new())
     }
 
     pub(super) fn add(&mut self, label: &str, a: &Value, b: &Value) -> Value {

@@ -9,7 +9,7 @@ use super::{
     builder::{Builder, Side, Value, signed},
     onnx::{GraphProto, element},
     port,
-    transformer::{Transformer, linear},
+    transformer::{Shapes, Transformer, linear},
 };
 use crate::{
     Result,
@@ -40,17 +40,28 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
 
     let ids = b.transpose("token_ids", &ids, &[1, 0]);
     let length = b.length("length", &ids, 0);
-    let mut x = embedded(b, clip, weights, &ids, &length)?;
+    let (width, heads, head) = (signed(text.hidden_size), signed(text.num_attention_heads), signed(transformer.head_width()));
+    let any = b.integers(&[-1]);
+    let [head_width, token_width] = [head, width].map(|width| b.integers(&[width]));
+    let shapes = Shapes {
+        heads: b.concat("heads_shape", 0, &[&length, &any, &head_width]),
+        tokens: b.concat("tokens_shape", 0, &[&length, &any, &token_width]),
+    };
+    let x = embedded(b, clip, weights, &ids, &length)?;
+    let mut x = b.reshape("rows", &x, &[-1, width]);
     let mask = causal_mask(b, text.max_position_embeddings, &length);
     let eot = b.reshape("eot_row", &eot, &[1, -1, 1]);
-    let eot = b.expand("eot_row.wide", &eot, &[1, 1, signed(text.hidden_size)]);
-    let at_eot = |b: &mut Builder, x: &Value| b.gather_elements("at_eot", x, 0, &eot);
+    let eot = b.expand("eot_row.wide", &eot, &[1, 1, width]);
+    let at_eot = |b: &mut Builder, rows: &Value| {
+        let tokens = b.reshape_to("tokens", rows, &shapes.tokens);
+        let row = b.gather_elements("at_eot", &tokens, 0, &eot);
+        b.squeeze("eot_rows", &row, &[0])
+    };
 
-    let (heads, head) = (signed(text.num_attention_heads), signed(transformer.head_width()));
     let (mut queries, mut keys) = (Vec::new(), Vec::new());
     for index in 0..transformer.layers {
         let last = index + 1 == transformer.layers;
-        let layer = transformer.layer(b, index, &x, Some(&mask), if last { Some(&at_eot) } else { None })?;
+        let layer = transformer.layer(b, index, &x, &shapes, Some(&mask), if last { Some(&at_eot) } else { None })?;
         for (rows, list) in [(&layer.query, &mut queries), (&layer.key, &mut keys)] {
             let row = at_eot(b, rows);
             list.push(b.reshape("eot_heads", &row, &[-1, 1, heads, head]));
@@ -60,7 +71,6 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
     let x = transformer.norm(b, "final_layer_norm", &x)?;
     let projection: Array2<f32> = weights.array("text_projection.weight", (clip.projection_dim, text.hidden_size))?;
     let embedding = linear(b, "embedding", &x, &projection, None);
-    let embedding = b.squeeze("embedding_rows", &embedding, &[0]);
     b.output(port::TEXT_EMBEDDING, &embedding, &[PROMPTS, Side::Is(clip.projection_dim)]);
 
     let sides = [PROMPTS, Side::Is(text.num_hidden_layers), Side::Is(text.num_attention_heads), Side::Is(transformer.head_width())];

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array4, Axis, concatenate};
 
 use super::{
     builder::{Builder, Value, signed},
-    transformer::{Layer, Transformer},
+    transformer::{Layer, Shapes, Transformer},
 };
 use crate::{
     Result,
@@ -83,17 +83,25 @@ impl<'a> Tower<'a> {
         all_tokens: bool,
         mut each: impl FnMut(&mut Builder, &Layer),
     ) -> Result<Value> {
+        let (tokens, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
+        let shapes =
+            Shapes { heads: b.integers(&[tokens, -1, signed(self.transformer.head_width())]), tokens: b.integers(&[tokens, -1, width]) };
         let patches = self.patches(b, images)?;
+        let patches = b.reshape("patch_rows", &patches, &[-1, width]);
         let mut x = self.transformer.norm(b, "pre_layrnorm", &patches)?;
-        let cls = |b: &mut Builder, tokens: &Value| b.part("cls", tokens, 0, 0);
+        let cls = |b: &mut Builder, rows: &Value| {
+            let tokens = b.reshape_to("tokens", rows, &shapes.tokens);
+            let cls = b.part("cls", &tokens, 0, 0);
+            b.squeeze("cls_rows", &cls, &[0])
+        };
         for index in 0..self.transformer.layers {
             let last = index + 1 == self.transformer.layers;
-            let layer = self.transformer.layer(b, index, &x, None, if last && !all_tokens { Some(&cls) } else { None })?;
+            let layer = self.transformer.layer(b, index, &x, &shapes, None, if last && !all_tokens { Some(&cls) } else { None })?;
             b.scoped(format!("layer{index}"), |b| each(b, &layer));
             x = layer.state;
         }
         let z = self.transformer.norm(b, "post_layernorm", &x)?;
-        let z = b.reshape("tokens_of_halves", &z, &[0, halves, -1, signed(self.transformer.width)]);
+        let z = b.reshape("tokens_of_halves", &z, &[if all_tokens { tokens } else { 1 }, halves, -1, width]);
         Ok(b.transpose("z", &z, &[1, 2, 0, 3]))
     }
 
@@ -135,12 +143,12 @@ impl<'a> Tower<'a> {
 
     /// The share of every token of both images in the target's CLS query, `[2, O·H, 1, T]`.
     fn attention_of_target_cls(&self, b: &mut Builder, layer: &Layer) -> Value {
-        let head = signed(self.transformer.head_width());
-        let query = b.reshape("query_halves", &layer.query, &[0, 2, -1, head]);
+        let (tokens, head) = (signed(self.clip.vision.tokens()), signed(self.transformer.head_width()));
+        let query = b.reshape("query_halves", &layer.query, &[tokens, 2, -1, head]);
         let query = b.part("query_cls", &query, 0, 0);
         let query = b.part("query_target_cls", &query, 1, 0);
         let query = b.reshape("query_row", &query, &[1, -1, 1, head]);
-        let key = b.reshape("key_halves", &layer.key, &[0, 2, -1, head]);
+        let key = b.reshape("key_halves", &layer.key, &[tokens, 2, -1, head]);
         let key = b.transpose("key_columns", &key, &[1, 2, 3, 0]);
         let logits = b.matmul("cls_logits", &query, &key);
         b.softmax("cls_share", &logits)

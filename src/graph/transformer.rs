@@ -1,16 +1,17 @@
 //! One layer of CLIP's transformers, image and text alike.
 //!
-//! Tokens run along the *first* side here, `[T, B, D]`: per head that is `[T, B·H, d_h]` without moving a
-//! number, and a runtime's matrix product reads it transposed in place, so of the four transpositions of an
-//! attention only the last one copies. What can be folded into weights is folded, none of it changes a result
-//! by more than rounding:
+//! The state is rows `[T·B, D]`, so that a linear layer is one Gemm with its bias inside. Tokens run along the
+//! *first* side: per head that is `[T, B·H, d_h]` without moving a number, and a runtime's matrix product reads
+//! it transposed in place, so of the four transpositions of an attention only the last one copies.
+//!
+//! What can be folded into weights is folded, none of it changes a result by more than rounding:
 //!
 //! - the scale `1/√d_h` into the queries' weights;
 //! - the values' bias into the output's (rows of a softmax sum to 1);
 //! - the keys' bias away, where nobody asks for keys (it shifts all logits of a query alike);
 //! - QuickGELU's 1.702 into the layers around it (`x·σ(1.702x) = y·σ(y) / 1.702` with `y = 1.702x`).
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis, Slice};
 
 use super::builder::{Builder, Value, signed};
 use crate::{
@@ -39,18 +40,27 @@ pub(super) struct Transformer<'a> {
     pub(super) key_bias: bool,
 }
 
+/// Shapes that depend on how many tokens there are.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    /// `[T, -1, d_h]`: rows as heads.
+    pub(super) heads: Value,
+    /// `[T, -1, D]`: rows as tokens.
+    pub(super) tokens: Value,
+}
+
 /// What a layer gives.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// Scaled by `1/√d_h`, `[T, B, D]`.
+    /// Scaled by `1/√d_h`, `[T·B, D]`.
     pub(super) query: Value,
-    /// `[T, B, D]`.
+    /// `[T·B, D]`.
     pub(super) key: Value,
-    /// The hidden state behind the layer.
+    /// The hidden state behind the layer, `[T·B, D]` or what was picked of it.
     pub(super) state: Value,
 }
 
-/// What goes on through the last layer's second half: all tokens, or those this function picks.
+/// What goes on through the last layer's second half: all rows, or those this function picks.
 pub(super) type Pick<'a> = &'a dyn Fn(&mut Builder, &Value) -> Value;
 
 impl Transformer<'_> {
@@ -67,12 +77,20 @@ impl Transformer<'_> {
         Ok(b.layer_norm(name, x, &weight, &bias, self.epsilon))
     }
 
-    /// One layer on `x` `[T, B, D]`; `mask` `[T, T]` is added to the logits.
-    pub(super) fn layer(&self, b: &mut Builder, index: usize, x: &Value, mask: Option<&Value>, pick: Option<Pick>) -> Result<Layer> {
+    /// One layer on `x` `[T·B, D]`; `mask` `[T, T]` is added to the logits.
+    pub(super) fn layer(
+        &self,
+        b: &mut Builder,
+        index: usize,
+        x: &Value,
+        shapes: &Shapes,
+        mask: Option<&Value>,
+        pick: Option<Pick>,
+    ) -> Result<Layer> {
         b.scoped(format!("layer{index}"), |b| {
             let at = format!("encoder.layers.{index}");
             let normed = self.norm(b, &format!("{at}.layer_norm1"), x)?;
-            let (query, key, context) = self.attention(b, &at, &normed, mask)?;
+            let (query, key, context) = self.attention(b, &at, &normed, shapes, mask)?;
             let (context, x) = match pick {
                 None => (context, x.clone()),
                 Some(pick) => (pick(b, &context), pick(b, x)),
@@ -80,7 +98,7 @@ impl Transformer<'_> {
             let value_bias = self.bias(&format!("{at}.self_attn.v_proj"), self.width)?;
             let out = self.weight(&format!("{at}.self_attn.out_proj"), self.width, self.width)?;
             let out_bias = self.bias(&format!("{at}.self_attn.out_proj"), self.width)? + out.dot(&value_bias);
-            let attended = linear(b, "attention", &context, &out, Some(&out_bias));
+            let attended = linear_rows(b, "attention", &context, &out, &out_bias);
             let x = b.add("attended", &x, &attended);
             let normed = self.norm(b, &format!("{at}.layer_norm2"), &x)?;
             let mlp = self.mlp(b, &at, &normed)?;
@@ -88,19 +106,23 @@ impl Transformer<'_> {
         })
     }
 
-    /// Queries, keys, and the heads' weighted values before the output layer, each `[T, B, D]`.
-    fn attention(&self, b: &mut Builder, at: &str, x: &Value, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
-        let (width, head) = (self.width, signed(self.head_width()));
+    /// Queries, keys, and the heads' weighted values before the output layer, each `[T·B, D]`.
+    fn attention(&self, b: &mut Builder, at: &str, x: &Value, shapes: &Shapes, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
+        let width = self.width;
         let scale = size(self.head_width()).sqrt().recip();
         let name = |which: &str| format!("{at}.self_attn.{which}_proj");
         let query_weight = self.weight(&name("q"), width, width)? * scale;
         let query_bias = self.bias(&name("q"), width)? * scale;
         let key_bias = if self.key_bias { Some(self.bias(&name("k"), width)?) } else { None };
-        let query = linear(b, "query", x, &query_weight, Some(&query_bias));
-        let key = linear(b, "key", x, &self.weight(&name("k"), width, width)?, key_bias.as_ref());
+        let key_weight = self.weight(&name("k"), width, width)?;
+        let query = linear_rows(b, "query", x, &query_weight, &query_bias);
+        let key = match key_bias {
+            Some(bias) => linear_rows(b, "key", x, &key_weight, &bias),
+            None => linear(b, "key", x, &key_weight, None),
+        };
         let value = linear(b, "value", x, &self.weight(&name("v"), width, width)?, None);
 
-        let [q, k, v] = [&query, &key, &value].map(|rows| b.reshape("heads", rows, &[0, -1, head]));
+        let [q, k, v] = [&query, &key, &value].map(|rows| b.reshape_to("heads", rows, &shapes.heads));
         let q = b.transpose("query_heads", &q, &[1, 0, 2]);
         let k = b.transpose("key_heads", &k, &[1, 2, 0]);
         let v = b.transpose("value_heads", &v, &[1, 0, 2]);
@@ -111,21 +133,26 @@ impl Transformer<'_> {
         let share = b.softmax("share", &logits);
         let context = b.matmul("context_heads", &share, &v);
         let context = b.transpose("context_tokens", &context, &[1, 0, 2]);
-        let context = b.reshape("context", &context, &[0, -1, signed(width)]);
+        let context = b.reshape("context", &context, &[-1, signed(width)]);
         Ok((query, key, context))
     }
 
     fn mlp(&self, b: &mut Builder, at: &str, x: &Value) -> Result<Value> {
-        let mut first = self.weight(&format!("{at}.mlp.fc1"), self.inner, self.width)?;
-        let mut first_bias = self.bias(&format!("{at}.mlp.fc1"), self.inner)?;
-        let mut second = self.weight(&format!("{at}.mlp.fc2"), self.width, self.inner)?;
+        let inner = self.inner + cache_padding(self.inner);
+        let mut first = Array2::zeros((inner, self.width));
+        let mut first_bias = Array1::zeros(inner);
+        let mut second = Array2::zeros((self.width, inner));
+        let used = Slice::from(..self.inner);
+        first.slice_axis_mut(Axis(0), used).assign(&self.weight(&format!("{at}.mlp.fc1"), self.inner, self.width)?);
+        first_bias.slice_axis_mut(Axis(0), used).assign(&self.bias(&format!("{at}.mlp.fc1"), self.inner)?);
+        second.slice_axis_mut(Axis(1), used).assign(&self.weight(&format!("{at}.mlp.fc2"), self.width, self.inner)?);
         let second_bias = self.bias(&format!("{at}.mlp.fc2"), self.width)?;
         if self.activation == Activation::QuickGelu {
             first *= 1.702;
             first_bias *= 1.702;
             second /= 1.702;
         }
-        let hidden = linear(b, "hidden", x, &first, Some(&first_bias));
+        let hidden = linear_rows(b, "hidden", x, &first, &first_bias);
         let active = match self.activation {
             Activation::QuickGelu => {
                 let sigmoid = b.sigmoid("sigmoid", &hidden);
@@ -133,7 +160,7 @@ impl Transformer<'_> {
             }
             Activation::Gelu => gelu(b, &hidden),
         };
-        Ok(linear(b, "mlp", &active, &second, Some(&second_bias)))
+        Ok(linear_rows(b, "mlp", &active, &second, &second_bias))
     }
 
     fn weight(&self, name: &str, outputs: usize, inputs: usize) -> Result<Array2<f32>> {
@@ -145,7 +172,25 @@ impl Transformer<'_> {
     }
 }
 
-/// `x·Wᵀ + b` with `W` `[out, in]`.
+/// How many units of weight 0 to add to a hidden layer of `width`.
+///
+/// Rows whose length is a multiple of a page fall on the same lines of a processor's first cache, and the product
+/// behind them runs at 85 % (K = 3072 in ONNX Runtime's sgemm, the width of both base models). One cache line more
+/// keeps them apart, for 0.5 % more work.
+const fn cache_padding(width: usize) -> usize {
+    const PAGE: usize = 4096 / size_of::<f32>();
+    const LINE: usize = 64 / size_of::<f32>();
+    if width.is_multiple_of(PAGE) { LINE } else { 0 }
+}
+
+/// `x·Wᵀ + b` of rows `[R, in]`, with `W` `[out, in]`.
+fn linear_rows(b: &mut Builder, label: &str, x: &Value, weight: &Array2<f32>, bias: &Array1<f32>) -> Value {
+    let weight = b.floats(&format!("{label}.weight"), &weight.t());
+    let bias = b.floats(&format!("{label}.bias"), bias);
+    b.gemm(label, x, &weight, &bias)
+}
+
+/// `x·Wᵀ + b` over the last side, with `W` `[out, in]`.
 pub(super) fn linear(b: &mut Builder, label: &str, x: &Value, weight: &Array2<f32>, bias: Option<&Array1<f32>>) -> Value {
     let weight = b.floats(&format!("{label}.weight"), &weight.t());
     let product = b.matmul(label, x, &weight);
