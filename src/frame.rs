@@ -1,6 +1,9 @@
 //! A picture as it lies in memory: borrowed planes, any stride, the pixel formats of the element.
 
+mod mutable;
 mod rgb;
+
+pub use mutable::{FrameMut, PlaneMut};
 
 use crate::{Error, Result};
 
@@ -65,6 +68,11 @@ pub trait FrameSource: Send + Sync {
     fn frame(&self) -> Frame<'_>;
 }
 
+impl Colorimetry {
+    /// What pictures carry that are RGB already.
+    pub const RGB: Self = Self { matrix: Matrix::Bt601, full_range: true };
+}
+
 impl PixelFormat {
     /// Bytes per pixel of a packed format; `None` for the planar ones.
     #[must_use]
@@ -95,24 +103,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`Error::Frame`] where a side is 0, planes are missing, or a plane is too short for its stride.
     pub fn new(width: u32, height: u32, format: PixelFormat, colorimetry: Colorimetry, planes: Vec<Plane<'a>>) -> Result<Self> {
-        let wanted = format.plane_sizes(width, height);
-        if width == 0 || height == 0 || planes.len() != wanted.len() {
-            return Err(Error::Frame(format!(
-                "{width}×{height} {format:?} with {} plane(s); wanted a size above 0 and {} plane(s)",
-                planes.len(),
-                wanted.len()
-            )));
-        }
-        for (index, (plane, (row, rows))) in planes.iter().zip(wanted).enumerate() {
-            let need = plane.stride.checked_mul(rows - 1).and_then(|bytes| bytes.checked_add(row));
-            if plane.stride < row || need.is_none_or(|need| plane.data.len() < need) {
-                return Err(Error::Frame(format!(
-                    "plane {index} of a {width}×{height} {format:?} frame has stride {} and {} bytes; wanted rows of {row} bytes, {rows} of them",
-                    plane.stride,
-                    plane.data.len()
-                )));
-            }
-        }
+        check_planes(width, height, format, planes.iter().map(|plane| (plane.stride, plane.data.len())))?;
         Ok(Self { width, height, format, colorimetry, planes })
     }
 
@@ -122,7 +113,7 @@ impl<'a> Frame<'a> {
     /// [`Error::Frame`] where `data` is shorter than `3·width·height`.
     pub fn rgb(width: u32, height: u32, data: &'a [u8]) -> Result<Self> {
         let plane = Plane { data, stride: width as usize * 3 };
-        Self::new(width, height, PixelFormat::Rgb, Colorimetry { matrix: Matrix::Bt601, full_range: true }, vec![plane])
+        Self::new(width, height, PixelFormat::Rgb, Colorimetry::RGB, vec![plane])
     }
 
     /// Width in pixels, at least 1.
@@ -154,6 +145,27 @@ impl<'a> Frame<'a> {
     pub fn planes(&self) -> &[Plane<'a>] {
         &self.planes
     }
+}
+
+/// That `planes`, (stride, bytes) each, can hold such a frame.
+fn check_planes(width: u32, height: u32, format: PixelFormat, planes: impl ExactSizeIterator<Item = (usize, usize)>) -> Result<()> {
+    let wanted = format.plane_sizes(width, height);
+    if width == 0 || height == 0 || planes.len() != wanted.len() {
+        return Err(Error::Frame(format!(
+            "{width}×{height} {format:?} with {} plane(s); wanted a size above 0 and {} plane(s)",
+            planes.len(),
+            wanted.len()
+        )));
+    }
+    for (index, ((stride, bytes), (row, rows))) in planes.zip(wanted).enumerate() {
+        let need = stride.checked_mul(rows - 1).and_then(|before| before.checked_add(row));
+        if stride < row || need.is_none_or(|need| bytes < need) {
+            return Err(Error::Frame(format!(
+                "plane {index} of a {width}×{height} {format:?} frame has stride {stride} and {bytes} bytes; wanted rows of {row} bytes, {rows} of them"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A tightly packed RGB picture that owns its pixels: what a picture file becomes.
