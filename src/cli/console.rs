@@ -39,3 +39,15 @@ pub(crate) fn progress(total: u64, unit: &str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A bar over a video's time, in milliseconds, on a terminal; nothing otherwise.
+pub(crate) fn progress_of_time(name: &str) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(ProgressStyle::with_template("{prefix} {bar:30} {percent:>3}%  {msg}, {eta} left").expect("the template is fixed"));
+    bar.set_prefix(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -2,8 +2,14 @@
 
 mod boxes;
 mod console;
+mod crops;
+mod inputs;
+mod plugin;
+mod recording;
+mod run;
 mod score;
 mod settings;
+mod summary;
 
 use std::process::ExitCode;
 
@@ -23,6 +29,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way (what was done
 #[derive(Subcommand)]
 enum Command {
     Score(score::Score),
+    Run(run::Run),
 }
 
 /// How a command ended.
@@ -34,6 +41,8 @@ enum Outcome {
     Failed,
     /// A gate that the user set was missed (`--fail-on-ood`).
     GateMissed,
+    /// Ctrl-C; the files are closed and playable.
+    Interrupted,
 }
 
 impl From<Outcome> for ExitCode {
@@ -42,6 +51,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Failed => 1,
             Outcome::GateMissed => 3,
+            Outcome::Interrupted => 130,
         })
     }
 }
@@ -51,6 +61,7 @@ fn main() -> ExitCode {
     console::log_to_stderr();
     let outcome = match cli.command {
         Command::Score(score) => score.run(),
+        Command::Run(run) => run.run(),
     };
     outcome
         .unwrap_or_else(|error| {

@@ -116,6 +116,28 @@ impl Settings {
         }
     }
 
+    /// The element's properties, by name, as text; those that were not given keep the element's default.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        let text = |value: &dyn ToString| Some(value.to_string());
+        let named = [
+            ("detector", self.detector.clone()),
+            ("classes", self.classes.clone()),
+            ("ood-threshold", self.ood_threshold.as_ref().and_then(|delta| text(delta))),
+            ("detection-threshold", text(&self.detection_threshold)),
+            ("iou-threshold", text(&self.iou_threshold)),
+            ("max-objects", text(&self.max_objects)),
+            ("min-object-size", text(&self.min_object_size)),
+            ("object-class", Some(self.object_class.join(","))),
+            ("scope", self.scope.to_possible_value().map(|value| value.get_name().to_owned())),
+            ("device", text(&self.device)),
+            ("precision", self.precision.to_possible_value().map(|value| value.get_name().to_owned())),
+            ("batch-size", text(&self.batch_size)),
+            ("batch-timeout", text(&self.batch_timeout)),
+            ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
+        ];
+        named.into_iter().filter_map(|(name, value)| Some((name, value?))).filter(|(_, value)| !value.is_empty()).collect()
+    }
+
     /// What every frame is answered with.
     pub(crate) fn frame(&self, engine: &Engine, keep_scores: bool) -> Result<FrameSettings> {
         let manifest = &engine.models().manifest;
