@@ -9,7 +9,7 @@ use super::{
     builder::{Builder, Side, Value, signed},
     onnx::{GraphProto, element},
     port,
-    transformer::{Shapes, Transformer, linear},
+    transformer::{Transformer, linear},
 };
 use crate::{
     Result,
@@ -43,17 +43,15 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
     let (width, heads, head) = (signed(text.hidden_size), signed(text.num_attention_heads), signed(transformer.head_width()));
     let any = b.integers(&[-1]);
     let [head_width, token_width] = [head, width].map(|width| b.integers(&[width]));
-    let shapes = Shapes {
-        heads: b.concat("heads_shape", 0, &[&length, &any, &head_width]),
-        tokens: b.concat("tokens_shape", 0, &[&length, &any, &token_width]),
-    };
+    let heads_shape = b.concat("heads_shape", 0, &[&length, &any, &head_width]);
+    let tokens_shape = b.concat("tokens_shape", 0, &[&length, &any, &token_width]);
     let x = embedded(b, clip, weights, &ids, &length)?;
     let mut x = b.reshape("rows", &x, &[-1, width]);
     let mask = causal_mask(b, text.max_position_embeddings, &length);
     let eot = b.reshape("eot_row", &eot, &[1, -1, 1]);
     let eot = b.expand("eot_row.wide", &eot, &[1, 1, width]);
     let at_eot = |b: &mut Builder, rows: &Value| {
-        let tokens = b.reshape_to("tokens", rows, &shapes.tokens);
+        let tokens = b.reshape_to("tokens", rows, &tokens_shape);
         let row = b.gather_elements("at_eot", &tokens, 0, &eot);
         b.squeeze("eot_rows", &row, &[0])
     };
@@ -61,7 +59,7 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
     let (mut queries, mut keys) = (Vec::new(), Vec::new());
     for index in 0..transformer.layers {
         let last = index + 1 == transformer.layers;
-        let layer = transformer.layer(b, index, &x, &shapes, Some(&mask), if last { Some(&at_eot) } else { None })?;
+        let layer = transformer.layer(b, index, &x, &heads_shape, Some(&mask), if last { Some(&at_eot) } else { None })?;
         for (rows, list) in [(&layer.query, &mut queries), (&layer.key, &mut keys)] {
             let row = at_eot(b, rows);
             list.push(b.reshape("eot_heads", &row, &[-1, 1, heads, head]));

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array4, Axis, concatenate};
 
 use super::{
     builder::{Builder, Value, signed},
-    transformer::{Layer, Shapes, Transformer},
+    transformer::{Layer, Transformer},
 };
 use crate::{
     Result,
@@ -84,19 +84,18 @@ impl<'a> Tower<'a> {
         mut each: impl FnMut(&mut Builder, &Layer),
     ) -> Result<Value> {
         let (tokens, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
-        let shapes =
-            Shapes { heads: b.integers(&[tokens, -1, signed(self.transformer.head_width())]), tokens: b.integers(&[tokens, -1, width]) };
+        let heads = b.integers(&[tokens, -1, signed(self.transformer.head_width())]);
         let patches = self.patches(b, images)?;
         let patches = b.reshape("patch_rows", &patches, &[-1, width]);
         let mut x = self.transformer.norm(b, "pre_layrnorm", &patches)?;
         let cls = |b: &mut Builder, rows: &Value| {
-            let tokens = b.reshape_to("tokens", rows, &shapes.tokens);
+            let tokens = b.reshape("tokens", rows, &[tokens, -1, width]);
             let cls = b.part("cls", &tokens, 0, 0);
             b.squeeze("cls_rows", &cls, &[0])
         };
         for index in 0..self.transformer.layers {
             let last = index + 1 == self.transformer.layers;
-            let layer = self.transformer.layer(b, index, &x, &shapes, None, if last && !all_tokens { Some(&cls) } else { None })?;
+            let layer = self.transformer.layer(b, index, &x, &heads, None, if last && !all_tokens { Some(&cls) } else { None })?;
             b.scoped(format!("layer{index}"), |b| each(b, &layer));
             x = layer.state;
         }

@@ -40,15 +40,6 @@ pub(super) struct Transformer<'a> {
     pub(super) key_bias: bool,
 }
 
-/// Shapes that depend on how many tokens there are.
-#[derive(Debug)]
-pub(super) struct Shapes {
-    /// `[T, -1, d_h]`: rows as heads.
-    pub(super) heads: Value,
-    /// `[T, -1, D]`: rows as tokens.
-    pub(super) tokens: Value,
-}
-
 /// What a layer gives.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -77,20 +68,20 @@ impl Transformer<'_> {
         Ok(b.layer_norm(name, x, &weight, &bias, self.epsilon))
     }
 
-    /// One layer on `x` `[T·B, D]`; `mask` `[T, T]` is added to the logits.
+    /// One layer on `x` `[T·B, D]`; `heads` is the shape `[T, -1, d_h]`, `mask` `[T, T]` is added to the logits.
     pub(super) fn layer(
         &self,
         b: &mut Builder,
         index: usize,
         x: &Value,
-        shapes: &Shapes,
+        heads: &Value,
         mask: Option<&Value>,
         pick: Option<Pick>,
     ) -> Result<Layer> {
         b.scoped(format!("layer{index}"), |b| {
             let at = format!("encoder.layers.{index}");
             let normed = self.norm(b, &format!("{at}.layer_norm1"), x)?;
-            let (query, key, context) = self.attention(b, &at, &normed, shapes, mask)?;
+            let (query, key, context) = self.attention(b, &at, &normed, heads, mask)?;
             let (context, x) = match pick {
                 None => (context, x.clone()),
                 Some(pick) => (pick(b, &context), pick(b, x)),
@@ -107,7 +98,7 @@ impl Transformer<'_> {
     }
 
     /// Queries, keys, and the heads' weighted values before the output layer, each `[T·B, D]`.
-    fn attention(&self, b: &mut Builder, at: &str, x: &Value, shapes: &Shapes, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
+    fn attention(&self, b: &mut Builder, at: &str, x: &Value, heads: &Value, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
         let width = self.width;
         let scale = size(self.head_width()).sqrt().recip();
         let name = |which: &str| format!("{at}.self_attn.{which}_proj");
@@ -122,7 +113,7 @@ impl Transformer<'_> {
         };
         let value = linear(b, "value", x, &self.weight(&name("v"), width, width)?, None);
 
-        let [q, k, v] = [&query, &key, &value].map(|rows| b.reshape_to("heads", rows, &shapes.heads));
+        let [q, k, v] = [&query, &key, &value].map(|rows| b.reshape_to("heads", rows, heads));
         let q = b.transpose("query_heads", &q, &[1, 0, 2]);
         let k = b.transpose("key_heads", &k, &[1, 2, 0]);
         let v = b.transpose("value_heads", &v, &[1, 0, 2]);
