@@ -169,3 +169,120 @@ fn ring(frame: &mut FrameMut<'_>, area: &Area, line: i32, rgb: [u8; 3], coverage
         paint(frame, &side, rgb, |_, _| coverage);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        detect::Detection,
+        frame::{Colorimetry, Matrix, PixelFormat, PlaneMut},
+        geometry::{BBox, Rect},
+        verdict::{Reason, Scored},
+    };
+
+    fn verdict(kind: usize) -> Verdict {
+        let scored = |ood| Scored {
+            ood,
+            omega: if ood { 0.18 } else { 0.31 },
+            threshold: 0.24,
+            percentile: None,
+            nearest: "truck 貨車".into(),
+            omegas: None,
+            cosines: None,
+        };
+        match kind {
+            0 => Verdict::Scored(scored(false)),
+            1 => Verdict::Scored(scored(true)),
+            _ => Verdict::Unscored(Reason::Overload),
+        }
+    }
+
+    fn object(bbox: BBox, (width, height): (u32, u32), verdict: Verdict) -> Option<Object> {
+        let rect = Rect::cover(&bbox, width, height)?;
+        Some(Object { rect, detection: Detection { bbox, confidence: 1.0, label: None }, verdict })
+    }
+
+    /// Memory of a frame whose rows have `gap` bytes behind them, all `fill`.
+    fn memory(format: PixelFormat, (width, height): (u32, u32), gap: usize, fill: u8) -> Vec<(Vec<u8>, usize)> {
+        format.plane_sizes(width, height).into_iter().map(|(row, rows)| (vec![fill; (row + gap) * rows], row + gap)).collect()
+    }
+
+    fn frame(memory: &mut [(Vec<u8>, usize)], format: PixelFormat, size: (u32, u32), full_range: bool) -> FrameMut<'_> {
+        let planes = memory.iter_mut().map(|(data, stride)| PlaneMut { data, stride: *stride }).collect();
+        FrameMut::new(size.0, size.1, format, Colorimetry { matrix: Matrix::Bt709, full_range }, planes).unwrap()
+    }
+
+    const FORMATS: [PixelFormat; 6] =
+        [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Rgb, PixelFormat::Bgra, PixelFormat::Argb, PixelFormat::Xbgr];
+
+    #[test]
+    fn lines_have_the_verdicts_colour_in_every_format() {
+        let size = (640, 360);
+        let bbox = BBox { x: 100.0, y: 100.0, w: 200.0, h: 160.0 };
+        for format in FORMATS {
+            for (kind, wanted) in [(0, ID), (1, OOD), (2, UNSCORED)] {
+                let mut memory = memory(format, size, 5, 90);
+                let mut frame = frame(&mut memory, format, size, false);
+                Overlay::new().draw(&mut frame, &[object(bbox, size, verdict(kind)).unwrap()], None);
+                // The left line's inner pixels, half way down.
+                let found = frame.as_frame().crop(Rect::cover(&BBox { x: 98.0, y: 180.0, w: 2.0, h: 2.0 }, 640, 360).unwrap()).unwrap();
+                for (found, wanted) in found.rgb.iter().zip(wanted.iter().cycle()) {
+                    assert!(found.abs_diff(*wanted) <= 2, "{format:?} {kind}: {found} for {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tag_has_white_letters_on_the_verdicts_colour() {
+        let size = (640, 360);
+        let mut pixels = vec![0; 640 * 360 * 3];
+        let mut frame = FrameMut::rgb(640, 360, &mut pixels).unwrap();
+        Overlay::new().draw(&mut frame, &[object(BBox { x: 100.0, y: 100.0, w: 80.0, h: 60.0 }, size, verdict(0)).unwrap()], None);
+        let tag = frame.as_frame().crop(Rect::cover(&BBox { x: 98.0, y: 82.0, w: 120.0, h: 14.0 }, 640, 360).unwrap()).unwrap();
+        let count = |holds: &dyn Fn(&[u8; 3]) -> bool| tag.rgb.as_chunks::<3>().0.iter().filter(|pixel| holds(pixel)).count();
+        let (letters, ground) = (count(&|pixel| *pixel.iter().min().unwrap() > 180), count(&|pixel| *pixel == ID));
+        assert!(letters > 80 && ground > 600, "{letters} bright pixels on {ground}");
+    }
+
+    #[test]
+    fn letters_of_another_frame_height_are_made_anew() {
+        let mut overlay = Overlay::new();
+        let mut tag_height = |height: u32| {
+            let mut pixels = vec![0; 640 * height as usize * 3];
+            let mut frame = FrameMut::rgb(640, height, &mut pixels).unwrap();
+            overlay.draw(&mut frame, &[], Some(&verdict(0)));
+            (overlay.tags[0].height(), overlay.text.advance())
+        };
+        let (small, large) = (tag_height(360), tag_height(2160));
+        assert!(large.0 >= 3 * small.0 && large.1 >= 3 * small.1, "{small:?} {large:?}");
+        assert_eq!(tag_height(360), small);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(120))]
+
+        #[test]
+        fn drawing_stays_in_the_frame_whatever_its_form(
+            size in (1_u32..180, 1_u32..140),
+            format in prop::sample::select(FORMATS.to_vec()),
+            gap in 0_usize..7,
+            boxes in prop::collection::vec((0f32..200.0, 0f32..150.0, 0.5f32..200.0, 0.5f32..150.0, 0_usize..3), 0..6),
+            image in prop::option::of(0_usize..3),
+            full_range: bool,
+        ) {
+            let objects: Vec<Object> =
+                boxes.into_iter().filter_map(|(x, y, w, h, kind)| object(BBox { x, y, w, h }, size, verdict(kind))).collect();
+            let mut memory = memory(format, size, gap, 77);
+            let before = memory.clone();
+            let image = image.map(verdict);
+            Overlay::new().draw(&mut frame(&mut memory, format, size, full_range), &objects, image.as_ref());
+            prop_assert_eq!(memory == before, objects.is_empty() && image.is_none());
+            for ((data, stride), (row, _)) in memory.iter().zip(format.plane_sizes(size.0, size.1)) {
+                prop_assert!(data.chunks(*stride).all(|line| line[row..].iter().all(|byte| *byte == 77)), "bytes between rows");
+            }
+        }
+    }
+}

@@ -13,7 +13,8 @@ pub(super) fn describe(verdict: &Verdict, text: &mut String) {
         Verdict::Scored(scored) => {
             // As many digits as tell the two apart.
             let same = |digits: usize| format!("{:.digits$}", scored.omega) == format!("{:.digits$}", scored.threshold);
-            let digits = if scored.omega.to_bits() == scored.threshold.to_bits() { 2 } else { (2..6).find(|&digits| !same(digits)).unwrap_or(6) };
+            let digits =
+                if scored.omega.to_bits() == scored.threshold.to_bits() { 2 } else { (2..6).find(|&digits| !same(digits)).unwrap_or(6) };
             let (omega, threshold) = (scored.omega, scored.threshold);
             if scored.ood {
                 write!(text, "OOD {omega:.digits$} < {threshold:.digits$} (nearest {})", scored.nearest)
