@@ -16,6 +16,7 @@ setup: ## Install what is missing: packages, ONNX Runtime, Rust
 
 build: setup ## target/release/uniood and target/release/libgstuniood.so
 	cargo build --release --workspace --locked
+	@ln -sf $(ORT) target/release/libonnxruntime.so
 
 test: setup ## All tests
 	@scripts/test

@@ -294,7 +294,7 @@ fn progress(pipeline: &gst::Pipeline, bar: &ProgressBar, summary: &Summary, told
 }
 
 fn first_error(bus: &gst::Bus) -> Option<anyhow::Error> {
-    let message = bus.timed_pop_filtered(gst::ClockTime::ZERO, &[gst::MessageType::Error])?;
+    let message = bus.pop_filtered(&[gst::MessageType::Error])?;
     match message.view() {
         gst::MessageView::Error(error) => Some(sentence(error)),
         _ => None,
