@@ -3,7 +3,9 @@
 mod boxes;
 mod console;
 mod crops;
+mod doctor;
 mod inputs;
+mod models;
 mod plugin;
 mod recording;
 mod run;
@@ -30,6 +32,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way (what was done
 enum Command {
     Score(score::Score),
     Run(run::Run),
+    Models(models::Models),
+    Doctor(doctor::Doctor),
 }
 
 /// How a command ended.
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Score(score) => score.run(),
         Command::Run(run) => run.run(),
+        Command::Models(models) => models.run(),
+        Command::Doctor(doctor) => Ok(doctor.run()),
     };
     outcome
         .unwrap_or_else(|error| {

@@ -1,6 +1,6 @@
 //! Finds the element `unioodfilter`: as any GStreamer program does, and besides next to this program.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -27,4 +27,13 @@ pub(crate) fn load() -> Result<Origin> {
     }
     gst::Plugin::load_file(&beside).with_context(|| format!("{} cannot be loaded", beside.display()))?;
     Ok(Origin::Beside(beside))
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Search(path) => write!(f, "{} (GStreamer's search)", path.display()),
+            Self::Beside(path) => write!(f, "{} (beside this program)", path.display()),
+        }
+    }
 }

@@ -65,6 +65,15 @@ impl Device {
         }
     }
 
+    /// Whether the loaded ONNX Runtime has this device's execution provider. (Whether its driver works shows when a model loads.)
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it has not; [`Error::Runtime`] where there is no ONNX Runtime.
+    pub fn usable(&self) -> Result<()> {
+        super::Runtime::get()?;
+        self.providers().map(drop)
+    }
+
     /// The execution providers of this device, the best first; none for the processor.
     ///
     /// # Errors

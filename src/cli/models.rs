@@ -1,0 +1,246 @@
+//! `uniood models`: list, build, check.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use ndarray::Array3;
+use uniood::{
+    combiner::Combiner,
+    detect::{Detection, Selection},
+    encode::reference::Reference,
+    engine::{self, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, no_abort},
+    frame::{FrameSource, Picture},
+    geometry::{BBox, Rect},
+    graph::{ImageGraph, TextGraph},
+    models::{ClipConfig, MANIFEST, ModelSet, Weights},
+    pair::{Base, PairSpec, write_pair},
+    verdict::{Scored, Verdict},
+};
+
+use crate::{Outcome, console, settings::Models as Chosen};
+
+/// Model sets: what there is, their ONNX files, whether they are sound
+#[derive(Args)]
+#[command(
+    after_help = "Examples: uniood models check street\n          uniood models build street --out street.onnx --text street-text.onnx"
+)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+    Build(Build),
+    Check(Check),
+}
+
+/// The model sets in a folder
+#[derive(Args)]
+#[command(after_help = "Example: uniood models list --models ~/models")]
+struct List {
+    #[command(flatten)]
+    models: Chosen,
+}
+
+/// Write a set's graphs as ONNX files
+#[derive(Args)]
+#[command(after_help = "Example: uniood models build street --out street.onnx")]
+struct Build {
+    /// Model set, or a bare CLIP folder of Hugging Face
+    dir: PathBuf,
+    /// Where the image graph goes: both encoder passes, attentions, combiners, scores
+    #[arg(long, value_name = "FILE.onnx", default_value = "model.onnx")]
+    out: PathBuf,
+    /// Where the text graph goes, if it is wanted
+    #[arg(long, value_name = "FILE.onnx")]
+    text: Option<PathBuf>,
+    /// Combiner weights for a bare CLIP folder; without them it is plain CLIP
+    #[arg(long, value_name = "FILE")]
+    combiner: Option<PathBuf>,
+    /// Put out the attention over target and background as well
+    #[arg(long)]
+    betas: bool,
+}
+
+/// Say whether a set is sound: files, shapes, and the graph's numbers against the plain reference
+#[derive(Args)]
+#[command(after_help = "Example: uniood models check street")]
+struct Check {
+    /// Model set
+    dir: PathBuf,
+}
+
+impl Models {
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<Outcome> {
+        match self.command {
+            Command::List(list) => list.run(),
+            Command::Build(build) => build.run(),
+            Command::Check(check) => check.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<Outcome> {
+        let Some(dir) = self.models.dir else {
+            bail!("no folder to look in: name one with --models DIR or UNIOOD_MODELS (this version ships no set)")
+        };
+        let mut folders = vec![dir.clone()];
+        let entries = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        let mut below: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        below.sort();
+        folders.extend(below);
+        let sets: Vec<PathBuf> = folders.into_iter().filter(|folder| folder.join(MANIFEST).is_file()).collect();
+        if sets.is_empty() {
+            bail!("{}: there is no model set here (a folder with {MANIFEST})", dir.display());
+        }
+        let mut outcome = Outcome::Done;
+        for folder in sets {
+            match ModelSet::open(&folder) {
+                Ok(set) => {
+                    let manifest = &set.manifest;
+                    let detector = manifest.detector.as_ref().map_or("none", |_| "included");
+                    say(&format!("{}\n  folder    {}\n  licence   {}", manifest.name, folder.display(), manifest.licence));
+                    say(&format!("  classes   {}\n  detector  {detector}", manifest.classes.join(", ")));
+                }
+                Err(error) => {
+                    console::error(&error.into());
+                    outcome = Outcome::Failed;
+                }
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+impl Build {
+    fn run(self) -> Result<Outcome> {
+        let (name, clip_dir, clip, combiner) = if self.dir.join(MANIFEST).exists() {
+            let set = ModelSet::open(&self.dir)?;
+            if self.combiner.is_some() {
+                bail!("{} has its own combiner; --combiner is for a bare CLIP folder", self.dir.display());
+            }
+            let combiner = set.combiner_path();
+            (set.manifest.name.clone(), set.clip_dir(), set.clip, combiner)
+        } else {
+            let clip = ClipConfig::open(&self.dir)?;
+            let name = self.dir.file_name().map_or_else(|| "clip".to_owned(), |name| name.to_string_lossy().into_owned());
+            (name, self.dir.clone(), clip, self.combiner)
+        };
+        let weights = Weights::open_folder(&clip_dir)?;
+        let combiner = combiner.map(|path| Combiner::open(&path, &clip)).transpose()?;
+        let graph = ImageGraph { name: &name, clip: &clip, weights: &weights, combiner: combiner.as_ref(), betas: self.betas };
+        graph.build()?.write(&self.out)?;
+        say(&format!("{}", self.out.display()));
+        if let Some(text) = &self.text {
+            TextGraph { name: &name, clip: &clip, weights: &weights }.build()?.write(text)?;
+            say(&format!("{}", text.display()));
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// How far the graph's scores may be from the plain reference's.
+const AGREEMENT: f32 = 1e-3;
+
+impl Check {
+    fn run(self) -> Result<Outcome> {
+        let set = ModelSet::open(&self.dir)?;
+        let (vision, clip) = (&set.clip.vision, &set.clip);
+        say(&format!(
+            "ok  {}: {} classes, {}×{} pixels, {}×{} patches, width {}, {} layers",
+            set.manifest.name,
+            set.manifest.classes.len(),
+            vision.image_size,
+            vision.image_size,
+            vision.grid(),
+            vision.grid(),
+            vision.hidden_size,
+            vision.num_hidden_layers
+        ));
+        let reference = Reference::open(&set.clip_dir(), set.combiner_path().as_deref())?;
+        say("ok  CLIP weights, tokenizer and combiner have the names and shapes that were wanted");
+        let detector = if set.manifest.detector.is_some() { DetectorChoice::Set } else { DetectorChoice::Frame };
+        let config = EngineConfig {
+            models: set.clone(),
+            detector,
+            device: Device::Cpu,
+            batch_size: 2,
+            batch_timeout: None,
+            cache_dir: None,
+            threads: None,
+        };
+        let engine = Engine::open(&config)?;
+        say(match set.manifest.detector {
+            Some(_) => "ok  the image graph and the detector load in ONNX Runtime",
+            None => "ok  the image graph loads in ONNX Runtime; the set has no detector",
+        });
+        let vocabulary = engine.vocabulary(&set.manifest.classes)?;
+        say("ok  the text graph ran on the set's classes");
+
+        let picture = Arc::new(noise());
+        let boxes = [BBox { x: 10.0, y: 12.0, w: 60.0, h: 40.0 }, BBox { x: 70.0, y: 30.0, w: 30.0, h: 55.0 }];
+        let detections = boxes.iter().map(|bbox| Detection { bbox: *bbox, confidence: 1.0, label: None }).collect();
+        let settings = FrameSettings {
+            vocabulary,
+            threshold: set.manifest.threshold,
+            calibration: None,
+            selection: Selection::default(),
+            scope: engine::Scope::Object,
+            keep_scores: true,
+        };
+        let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections), settings: Arc::new(settings) };
+        let ticket = engine.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
+        engine.flush();
+        let answer = ticket.wait()?;
+        if let Some(error) = answer.error {
+            bail!("{error}");
+        }
+        let vocabulary = reference.vocabulary(&set.manifest.classes, &set.manifest.templates)?;
+        let mut furthest = 0_f32;
+        for (object, bbox) in answer.objects.iter().zip(&boxes) {
+            let (target, background) = pair(&picture, bbox, &PairSpec::new(clip.vision.image_size, clip.image_mean))?;
+            let scores = reference.trace(&reference.encode(&target, &background)?, &vocabulary, true).scores;
+            let Verdict::Scored(Scored { omegas: Some(omegas), .. }) = &object.verdict else { bail!("an object was not scored") };
+            for ((_, omega), wanted) in omegas.iter().zip(&scores.omega) {
+                furthest = furthest.max((omega - wanted).abs());
+            }
+        }
+        if furthest > AGREEMENT {
+            bail!(
+                "omega is up to {furthest:e} off the plain reference, more than {AGREEMENT}; this ONNX Runtime computes it wrong, try another version"
+            );
+        }
+        say(&format!("ok  omega agrees with the plain reference to {furthest:.1e}"));
+        Ok(Outcome::Done)
+    }
+}
+
+/// A picture that any two runs agree on.
+fn noise() -> Picture {
+    let (width, height) = (128, 96);
+    let mut state = 1_u32;
+    let byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    Picture { width, height, rgb: std::iter::repeat_with(byte).take((width * height * 3) as usize).collect() }
+}
+
+fn pair(picture: &Picture, bbox: &BBox, spec: &PairSpec) -> Result<(Array3<u8>, Array3<u8>)> {
+    let frame = picture.frame();
+    let rect = Rect::cover(bbox, picture.width, picture.height).context("the box lies in the picture")?;
+    let (mut target, mut background) = (vec![0; spec.bytes()], vec![0; spec.bytes()]);
+    write_pair(&frame, &Base::new(&frame, spec)?, rect, spec, &mut target, &mut background)?;
+    let shape = (spec.size, spec.size, 3);
+    Ok((Array3::from_shape_vec(shape, target)?, Array3::from_shape_vec(shape, background)?))
+}
+
+#[expect(clippy::print_stdout, reason = "these lines are the result")]
+fn say(line: &str) {
+    println!("{line}");
+}
