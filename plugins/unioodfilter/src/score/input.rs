@@ -18,7 +18,7 @@ use super::{
 use crate::{
     choices::Overload,
     lane::{Lane, Limit},
-    regions,
+    origin, regions,
     source::VideoSource,
 };
 
@@ -31,6 +31,7 @@ const POOL_BUFFERS: u32 = 4;
 pub(super) struct Stream {
     info: Option<Arc<VideoInfo>>,
     frames: u64,
+    source: Option<Arc<str>>,
     /// Downstream was asked for its allocation and takes no `VideoMeta`: planes must lie where caps say.
     default_layout: bool,
 }
@@ -53,12 +54,12 @@ impl Score {
         let arrival = Instant::now();
         let lane = self.lane()?;
         let (Some(running), Some(snapshot)) = (self.running(), self.snapshot()) else { return Err(gst::FlowError::Flushing) };
-        let (info, frame_id, default_layout) = {
+        let (info, frame_id, source, default_layout) = {
             let mut stream = lock(&self.stream);
             let info = stream.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
             let frame_id = stream.frames;
             stream.frames += 1;
-            (info, frame_id, stream.default_layout)
+            (info, frame_id, stream.source.clone(), stream.default_layout)
         };
         let given = if running.boxes_are_given() { regions::given(&buffer, info.width(), info.height()) } else { Vec::new() };
         let work = match VideoSource::new(buffer.clone(), &info, Arc::clone(&running.in_engine)) {
@@ -74,7 +75,7 @@ impl Score {
             Err(error) => Work::Unscored(Reason::Error, error.to_string()),
         };
         let weight = buffer.size();
-        let frame = InFlight { buffer, work, given, info, frame_id, snapshot, arrival, default_layout };
+        let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout };
         lane.push(Item::Frame(Box::new(frame)), weight, || running.before_waiting()).map_err(|Aborted| self.refusal())?;
         Ok(gst::FlowSuccess::Ok)
     }
@@ -89,6 +90,10 @@ impl Score {
             gst::EventView::FlushStop(_) => {
                 self.flush_stop(event.clone());
                 return Ok(gst::FlowSuccess::Ok);
+            }
+            gst::EventView::StreamStart(_) => {
+                let source = origin::ask(&self.sinkpad);
+                lock(&self.stream).source = source;
             }
             gst::EventView::Caps(caps) => {
                 let info = VideoInfo::from_caps(caps.caps()).map_err(|_| gst::FlowError::NotNegotiated)?;

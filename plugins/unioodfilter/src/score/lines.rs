@@ -6,13 +6,9 @@
 use std::sync::{Arc, Mutex};
 
 use gst::{prelude::*, subclass::prelude::*};
-use gst_video::VideoInfo;
-use uniood::engine::{Aborted, Answer};
+use uniood::{engine::Aborted, report::FrameReport};
 
-use super::{
-    imp::{CAT, Score, links, lock},
-    live::Snapshot,
-};
+use super::imp::{CAT, Score, links, lock};
 use crate::lane::{Lane, Limit};
 
 /// Name of the request pad.
@@ -52,9 +48,8 @@ struct Announced {
 
 impl Lines {
     /// Queues the line of a frame; dropped where the pad is flushing.
-    pub(super) fn frame(&self, video: &gst::Pad, buffer: &gst::BufferRef, info: &VideoInfo, id: u64, snapshot: &Snapshot, answer: &Answer) {
-        let line = crate::json::line(buffer, info, id, snapshot, answer);
-        let mut out = gst::Buffer::from_mut_slice(line.into_bytes());
+    pub(super) fn frame(&self, video: &gst::Pad, buffer: &gst::BufferRef, report: &FrameReport) {
+        let mut out = gst::Buffer::from_mut_slice((report.to_line() + "\n").into_bytes());
         if let Some(out) = out.get_mut() {
             out.set_pts(buffer.pts());
             out.set_dts(buffer.dts());

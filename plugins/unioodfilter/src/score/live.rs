@@ -33,7 +33,7 @@ pub(super) struct Running {
 }
 
 /// The settings of one frame, whole.
-pub(crate) struct Snapshot {
+pub(super) struct Snapshot {
     pub(super) frame: Arc<FrameSettings>,
     pub(super) annotate: bool,
     pub(super) post_messages: bool,

@@ -14,7 +14,6 @@ mod output;
 use gst::{glib, subclass::prelude::*};
 
 pub(crate) use lines::{LINES, caps as lines_caps};
-pub(crate) use live::Snapshot;
 
 glib::wrapper! {
     /// Not registered as a factory: the bin alone makes it.

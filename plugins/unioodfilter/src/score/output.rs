@@ -11,6 +11,7 @@ use gst_video::{VideoFrame, VideoInfo, VideoMeta};
 use uniood::{
     engine::{Aborted, Answer, Ticket},
     geometry::Rect,
+    report::{FrameHeader, FrameReport},
     verdict::{Object, Reason, Verdict},
 };
 
@@ -41,6 +42,7 @@ pub(super) struct InFlight {
     pub(super) given: Vec<Given>,
     pub(super) info: Arc<VideoInfo>,
     pub(super) frame_id: u64,
+    pub(super) source: Option<Arc<str>>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) arrival: Instant,
     pub(super) default_layout: bool,
@@ -112,7 +114,7 @@ impl Score {
 
     /// Waits for the answer, says it, and pushes the frame.
     fn finish(&self, lane: &Lane<Item>, frame: InFlight) -> Result<(), gst::FlowError> {
-        let InFlight { mut buffer, work, given, info, frame_id, snapshot, arrival, default_layout } = frame;
+        let InFlight { mut buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout } = frame;
         let (answer, unscored) = match work {
             Work::Asked(ticket) => {
                 let Some(answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
@@ -159,7 +161,15 @@ impl Score {
             let _ = self.obj().post_message(message);
         }
         if let Some(lines) = self.lines() {
-            lines.frame(&self.srcpad, &buffer, &info, frame_id, &snapshot, &answer);
+            let header = FrameHeader {
+                stream_id: &snapshot.stream_id,
+                frame_id,
+                timestamp: timestamp.map(gst::ClockTime::nseconds),
+                resolution: (info.width(), info.height()),
+                source: source.as_deref(),
+                model: &snapshot.model,
+            };
+            lines.frame(&self.srcpad, &buffer, &FrameReport::new(&header, &answer));
         }
         let buffer = if default_layout { laid_out(buffer, &info) } else { buffer };
         self.srcpad.push(buffer).map(|_| ())
