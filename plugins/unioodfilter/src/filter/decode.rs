@@ -3,6 +3,7 @@
 use gst::{glib, prelude::*};
 
 /// `decodebin ─▶ videoconvert`, in a bin, linked to the scoring element once a video stream turns up.
+#[derive(Clone)]
 pub(super) struct Decode {
     decodebin: gst::Element,
     convert: gst::Element,
@@ -42,6 +43,11 @@ impl Decode {
             element.sync_state_with_parent()?;
         }
         Ok(decode)
+    }
+
+    /// Makes ready what comes behind decodebin.
+    pub(super) fn prepare(&self) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.convert.set_state(gst::State::Paused)
     }
 
     /// The pad that takes the encoded stream.

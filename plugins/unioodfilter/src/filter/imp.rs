@@ -148,6 +148,19 @@ impl ElementImpl for Filter {
         })
     }
 
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            // A bin orders its children by their links, and decodebin's come late: left to the bin, it may stream
+            // before what comes behind it is ready.
+            self.score.set_state(gst::State::Paused)?;
+            let decode = self.decode.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(decode) = decode {
+                decode.prepare()?;
+            }
+        }
+        self.parent_change_state(transition)
+    }
+
     fn request_new_pad(&self, template: &gst::PadTemplate, _name: Option<&str>, _caps: Option<&gst::Caps>) -> Option<gst::Pad> {
         let target = self.score.request_pad_simple(score::LINES)?;
         let ghost = gst::GhostPad::builder_from_template_with_target(template, &target).ok()?.name(score::LINES).build();
