@@ -16,6 +16,9 @@ const BITS: u32 = 32 - 8 - 2;
 /// Pixels that the horizontal pass takes at a time; windows are padded to a multiple of it where the row is long enough.
 const STEP: usize = 8;
 
+/// [`STEP`] RGB pixels.
+const LANES: usize = 3 * STEP;
+
 /// The kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -209,40 +212,45 @@ impl Columns {
         wide(
             #[inline(always)]
             || {
-                for (pixel, column) in out.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
-                    let window = self.weights.window(column);
-                    let from = (window.start - first) * 3;
-                    *pixel = dot(&row[from..from + window.weights.len()], window.weights);
+                let mut columns = columns;
+                // Two loops: in one, the compiler weaves the sums of three into the products and loses the vectors.
+                let mut products = [[0_i32; LANES]; 32];
+                for pixels in out.as_chunks_mut::<3>().0.chunks_mut(products.len()) {
+                    for (products, column) in products.iter_mut().zip(columns.by_ref().take(pixels.len())) {
+                        let window = self.weights.window(column);
+                        let from = (window.start - first) * 3;
+                        *products = multiply(&row[from..from + window.weights.len()], window.weights);
+                    }
+                    for (pixel, products) in pixels.iter_mut().zip(&products) {
+                        let mut sums = [1 << (BITS - 1); 3];
+                        for products in products.as_chunks::<3>().0 {
+                            for channel in 0..3 {
+                                sums[channel] += products[channel];
+                            }
+                        }
+                        *pixel = sums.map(level);
+                    }
                 }
             },
         );
     }
 }
 
-/// Σ pixel·weight, channel by channel; `weights` holds each weight three times.
+/// Products of pixels and weights (each three times), summed over steps of [`STEP`] pixels; channels stay apart.
 #[inline(always)]
-fn dot(pixels: &[u8], weights: &[i32]) -> [u8; 3] {
-    const LANES: usize = 3 * STEP;
-    let mut lanes = [0_i32; LANES];
+fn multiply(pixels: &[u8], weights: &[i32]) -> [i32; LANES] {
+    let mut products = [0; LANES];
     let (pixels, last_pixels) = pixels.as_chunks::<LANES>();
     let (weights, last_weights) = weights.as_chunks::<LANES>();
     for (pixels, weights) in pixels.iter().zip(weights) {
         for lane in 0..LANES {
-            lanes[lane] += i32::from(pixels[lane]) * weights[lane];
+            products[lane] += i32::from(pixels[lane]) * weights[lane];
         }
     }
-    let mut sums = [1 << (BITS - 1); 3];
-    for lanes in lanes.as_chunks::<3>().0 {
-        for channel in 0..3 {
-            sums[channel] += lanes[channel];
-        }
+    for ((product, &pixel), &weight) in products.iter_mut().zip(last_pixels).zip(last_weights) {
+        *product += i32::from(pixel) * weight;
     }
-    for (pixel, weight) in last_pixels.as_chunks::<3>().0.iter().zip(last_weights.as_chunks::<3>().0) {
-        for channel in 0..3 {
-            sums[channel] += i32::from(pixel[channel]) * weight[channel];
-        }
-    }
-    sums.map(level)
+    products
 }
 
 /// The vertical pass: `input` rows become `output`.

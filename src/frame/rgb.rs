@@ -11,6 +11,9 @@ use crate::{Error, Result, geometry::Rect, simd::wide};
 /// Fraction bits of [`YuvToRgb`].
 const BITS: u32 = 16;
 
+/// Pixels that are converted at a time.
+const BLOCK: usize = 32;
+
 /// The affine map from Y′CbCr to R′G′B′ in fixed point; ITU-R BT.601, BT.709, BT.2020.
 #[derive(Debug, Clone, Copy)]
 struct YuvToRgb {
@@ -52,12 +55,48 @@ impl YuvToRgb {
 
     #[inline(always)]
     fn pixel(self, y: u8, u: u8, v: u8) -> [u8; 3] {
-        let luma = (i32::from(y) - self.y_offset) * self.y_gain + (1 << (BITS - 1));
-        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
-        let level = |value: i32| (value >> BITS).clamp(0, 255) as u8;
-        [level(luma + v * self.v_to_r), level(luma + u * self.u_to_g + v * self.v_to_g), level(luma + u * self.u_to_b)]
+        let (luma, chroma) = (self.luma(y), self.chroma(u, v));
+        chroma.map(|chroma| level(luma + chroma))
     }
+
+    #[inline(always)]
+    fn luma(self, y: u8) -> i32 {
+        (i32::from(y) - self.y_offset) * self.y_gain + (1 << (BITS - 1))
+    }
+
+    /// What the chroma adds to red, green and blue.
+    #[inline(always)]
+    fn chroma(self, u: u8, v: u8) -> [i32; 3] {
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        [v * self.v_to_r, u * self.u_to_g + v * self.v_to_g, u * self.u_to_b]
+    }
+
+    /// A block of pixels, colour by colour, which is what compiles to vectors.
+    #[inline(always)]
+    fn block(self, y: &[u8; BLOCK], u: [u8; BLOCK / 2], v: [u8; BLOCK / 2], out: &mut [[u8; 3]; BLOCK]) {
+        let mut chroma = [[0; BLOCK]; 3];
+        for sample in 0..BLOCK / 2 {
+            for (colour, added) in chroma.iter_mut().zip(self.chroma(u[sample], v[sample])) {
+                (colour[2 * sample], colour[2 * sample + 1]) = (added, added);
+            }
+        }
+        let mut colours = [[0; BLOCK]; 3];
+        for at in 0..BLOCK {
+            for (colour, chroma) in colours.iter_mut().zip(&chroma) {
+                colour[at] = level(self.luma(y[at]) + chroma[at]);
+            }
+        }
+        for at in 0..BLOCK {
+            out[at] = [colours[0][at], colours[1][at], colours[2][at]];
+        }
+    }
+}
+
+#[inline(always)]
+fn level(value: i32) -> u8 {
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+    let level = (value >> BITS).clamp(0, 255) as u8;
+    level
 }
 
 impl Frame<'_> {
@@ -130,39 +169,42 @@ fn packed<const N: usize>(row: &[u8], [r, g, b]: [usize; 3], out: &mut [u8]) {
 
 /// `odd`: the first pixel is the second of its chroma sample.
 #[inline(always)]
-fn planar(yuv: YuvToRgb, odd: bool, mut y: &[u8], mut u: &[u8], mut v: &[u8], out: &mut [u8]) {
-    let out = out.as_chunks_mut::<3>().0;
-    let (first, out) = out.split_at_mut(usize::from(odd && !out.is_empty()));
+fn planar(yuv: YuvToRgb, odd: bool, y: &[u8], u: &[u8], v: &[u8], out: &mut [u8]) {
+    const HALF: usize = BLOCK / 2;
+    let (first, out) = out.as_chunks_mut::<3>().0.split_at_mut(usize::from(odd));
     if let [rgb] = first {
         *rgb = yuv.pixel(y[0], u[0], v[0]);
-        (y, u, v) = (&y[1..], &u[1..], &v[1..]);
     }
-    let (pairs, last) = out.as_chunks_mut::<2>();
-    let chroma = pairs.len();
-    for (((rgb, y), &u), &v) in pairs.iter_mut().zip(y.as_chunks::<2>().0).zip(u).zip(v) {
-        *rgb = [yuv.pixel(y[0], u, v), yuv.pixel(y[1], u, v)];
+    let (y, u, v) = (&y[first.len()..], &u[first.len()..], &v[first.len()..]);
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    for (((rgb, y), u), v) in blocks.iter_mut().zip(y.as_chunks().0).zip(u.as_chunks().0).zip(v.as_chunks().0) {
+        yuv.block(y, *u, *v, rgb);
     }
-    if let [rgb] = last {
-        *rgb = yuv.pixel(y[2 * chroma], u[chroma], v[chroma]);
+    let done = blocks.len();
+    for (at, (rgb, &y)) in rest.iter_mut().zip(&y[done * BLOCK..]).enumerate() {
+        let chroma = done * HALF + at / 2;
+        *rgb = yuv.pixel(y, u[chroma], v[chroma]);
     }
 }
 
 /// [`planar`] with the chroma samples interleaved.
 #[inline(always)]
-fn semi_planar(yuv: YuvToRgb, odd: bool, mut y: &[u8], uv: &[u8], out: &mut [u8]) {
-    let (mut uv, out) = (uv.as_chunks::<2>().0, out.as_chunks_mut::<3>().0);
-    let (first, out) = out.split_at_mut(usize::from(odd && !out.is_empty()));
+fn semi_planar(yuv: YuvToRgb, odd: bool, y: &[u8], uv: &[u8], out: &mut [u8]) {
+    const HALF: usize = BLOCK / 2;
+    let (first, out) = out.as_chunks_mut::<3>().0.split_at_mut(usize::from(odd));
+    let uv = uv.as_chunks::<2>().0;
     if let [rgb] = first {
         *rgb = yuv.pixel(y[0], uv[0][0], uv[0][1]);
-        (y, uv) = (&y[1..], &uv[1..]);
     }
-    let (pairs, last) = out.as_chunks_mut::<2>();
-    let chroma = pairs.len();
-    for ((rgb, y), &[u, v]) in pairs.iter_mut().zip(y.as_chunks::<2>().0).zip(uv) {
-        *rgb = [yuv.pixel(y[0], u, v), yuv.pixel(y[1], u, v)];
+    let (y, uv) = (&y[first.len()..], &uv[first.len()..]);
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    for ((rgb, y), uv) in blocks.iter_mut().zip(y.as_chunks().0).zip(uv.as_chunks::<HALF>().0) {
+        yuv.block(y, uv.map(|[u, _]| u), uv.map(|[_, v]| v), rgb);
     }
-    if let [rgb] = last {
-        *rgb = yuv.pixel(y[2 * chroma], uv[chroma][0], uv[chroma][1]);
+    let done = blocks.len();
+    for (at, (rgb, &y)) in rest.iter_mut().zip(&y[done * BLOCK..]).enumerate() {
+        let [u, v] = uv[done * HALF + at / 2];
+        *rgb = yuv.pixel(y, u, v);
     }
 }
 
