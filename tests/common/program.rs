@@ -1,0 +1,40 @@
+//! The program itself, run as a user runs it.
+
+use std::process::{Command, Output, Stdio};
+
+/// `uniood` with nothing of the test's own environment that would change what it does.
+pub(crate) fn uniood<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uniood"));
+    command.args(arguments).env_remove("UNIOOD_MODELS").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// What it printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs it to its end.
+pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
+    uniood(arguments).output().expect("the program starts").into()
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Ran {
+    /// It ended with this code and said this, without a panic.
+    #[track_caller]
+    pub(crate) fn check(&self, code: i32, stderr: &str) -> &Self {
+        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert!(self.stderr.contains(stderr), "wanted `{stderr}` in: {}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+}
