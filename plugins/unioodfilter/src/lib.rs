@@ -16,6 +16,7 @@ mod draw;
 mod errors;
 mod filter;
 mod lane;
+mod layout;
 mod meta;
 mod origin;
 mod properties;

@@ -8,6 +8,8 @@ use uniood::{
     frame::{Colorimetry, Frame, FrameSource, Matrix, PixelFormat, Plane},
 };
 
+use crate::layout::mapped;
+
 /// What goes in and comes out unchanged.
 pub(crate) const FORMATS: [VideoFormat; 12] = [
     VideoFormat::I420,
@@ -41,16 +43,14 @@ impl VideoSource {
         let format = pixel_format(info.format())
             .ok_or_else(|| Error::Frame(format!("format {} is not supported; put a videoconvert in front", info.format())))?;
         let size = buffer.size();
-        let frame = VideoFrame::from_buffer_readable(buffer, info).map_err(|buffer| {
+        let frame = mapped(buffer, info).ok_or_else(|| {
             Error::Frame(format!(
-                "a buffer of {} bytes does not hold a {}×{} {} picture; the element in front should send whole frames",
-                buffer.size(),
+                "a buffer of {size} bytes does not hold a {}×{} {} picture; the element in front should send whole frames",
                 info.width(),
                 info.height(),
                 info.format()
             ))
         })?;
-        let frame = if is_plain(&frame, size) { frame } else { copied(&frame, info)? };
         let source = Self { frame, format, _counted: counted };
         source.borrowed()?;
         Ok(source)
@@ -102,26 +102,4 @@ pub(crate) fn colorimetry(info: &VideoInfo) -> Colorimetry {
         _ => Matrix::Bt601,
     };
     Colorimetry { matrix, full_range: colorimetry.range() == VideoColorRange::Range0_255 }
-}
-
-/// Whether every plane's rows go downwards and end inside the buffer, the last row's padding included:
-/// the bindings hand out whole rows.
-fn is_plain(frame: &VideoFrame<Readable>, size: usize) -> bool {
-    let strides = frame.plane_stride().iter().zip(frame.plane_offset());
-    (0..).zip(strides).all(|(plane, (stride, offset))| {
-        usize::try_from(*stride)
-            .ok()
-            .and_then(|stride| stride.checked_mul(frame.plane_height(plane) as usize))
-            .and_then(|bytes| bytes.checked_add(*offset))
-            .is_some_and(|end| end <= size)
-    })
-}
-
-fn copied(frame: &VideoFrame<Readable>, info: &VideoInfo) -> Result<VideoFrame<Readable>> {
-    let refused = |_| Error::Frame("a buffer's rows could not be copied into the default layout".to_owned());
-    let buffer = gst::Buffer::with_size(info.size()).map_err(refused)?;
-    let mut copy =
-        VideoFrame::from_buffer_writable(buffer, info).map_err(|_| Error::Frame("memory for a frame cannot be written".to_owned()))?;
-    frame.copy(&mut copy).map_err(refused)?;
-    VideoFrame::from_buffer_readable(copy.into_buffer(), info).map_err(|_| Error::Frame("memory for a frame cannot be read".to_owned()))
 }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use gst::{glib, prelude::*, subclass::prelude::*};
+use uniood::overlay::Overlay;
 
 use super::{
     input::Stream,
@@ -44,6 +45,8 @@ pub(crate) struct Score {
     pub(super) lines: Mutex<Option<Arc<Lines>>>,
     pub(super) latency: Mutex<Latency>,
     pub(super) stats: Mutex<Stats>,
+    /// The source pad's task alone draws.
+    pub(super) overlay: Mutex<Overlay>,
     /// The last frame's model run failed: warned of once, not for every frame.
     pub(super) failing: AtomicBool,
     /// Sequence number of the last seek, which a pipeline sends to each of its sinks.
@@ -116,6 +119,7 @@ impl ObjectSubclass for Score {
             lines: Mutex::default(),
             latency: Mutex::default(),
             stats: Mutex::default(),
+            overlay: Mutex::default(),
             failing: AtomicBool::new(false),
             last_seek: Mutex::default(),
         }

@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use gst::{prelude::*, subclass::prelude::*};
-use gst_video::{VideoFrame, VideoInfo, VideoMeta};
+use gst_video::VideoInfo;
 use uniood::{
     engine::{Aborted, Answer, Ticket},
     geometry::Rect,
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     draw, errors,
     lane::Lane,
+    layout,
     meta::OodMeta,
     regions::{self, Given},
 };
@@ -129,12 +130,16 @@ impl Score {
         };
         self.warn_of_failure(&answer, unscored);
 
+        if default_layout && !layout::is_default(&buffer, &info) || !layout::rows_are_whole(&buffer) {
+            // What cannot be laid out anew goes on as it is, like any broken buffer.
+            buffer = layout::laid_out(&buffer, &info).unwrap_or(buffer);
+        }
         let timestamp = buffer.pts();
         let writable = buffer.make_mut();
         let objects = regions::attach(writable, &answer.objects, &given);
         let started = Instant::now();
         if snapshot.annotate
-            && let Err(error) = draw::annotate(writable, &info, &answer)
+            && let Err(error) = draw::annotate(&mut lock(&self.overlay), writable, &info, &answer)
         {
             gst::warning!(CAT, imp = self, "a frame is not annotated: {error}");
         }
@@ -171,7 +176,6 @@ impl Score {
             };
             lines.frame(&self.srcpad, &buffer, &FrameReport::new(&header, &answer));
         }
-        let buffer = if default_layout { laid_out(buffer, &info) } else { buffer };
         self.srcpad.push(buffer).map(|_| ())
     }
 
@@ -247,30 +251,4 @@ fn passed(given: &[Given], reason: Reason, sentence: String, info: &VideoInfo, s
         error: Some(sentence),
         ..Answer::default()
     }
-}
-
-/// The frame with its planes where caps say; unchanged where they are there already.
-fn laid_out(buffer: gst::Buffer, info: &VideoInfo) -> gst::Buffer {
-    let differs = buffer.meta::<VideoMeta>().is_some_and(|meta| {
-        meta.offset() != &info.offset()[..meta.offset().len()] || meta.stride() != &info.stride()[..meta.stride().len()]
-    });
-    if !differs {
-        return buffer;
-    }
-    let copy = || {
-        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, info).ok()?;
-        let mut to = VideoFrame::from_buffer_writable(gst::Buffer::with_size(info.size()).ok()?, info).ok()?;
-        from.copy(&mut to.as_mut_video_frame_ref()).ok()?;
-        Some(to.into_buffer())
-    };
-    let Some(mut plain) = copy() else { return buffer };
-    let flags = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-    let target = plain.make_mut();
-    if buffer.copy_into(target, flags, ..).is_err() {
-        return buffer;
-    }
-    if let Some(meta) = target.meta_mut::<VideoMeta>() {
-        let _ = meta.remove();
-    }
-    plain
 }
