@@ -6,47 +6,20 @@
 
 #![expect(clippy::inline_always, reason = "`wide` compiles for AVX2 only what is inlined into it")]
 
+mod weights;
+
 use std::ops::Range;
 
-use crate::simd::wide;
+pub(crate) use weights::Filter;
+use weights::{BITS, Weights, Window};
 
-/// Fraction bits of the weights: 8 bits of result, two spare for a sum of weights that leaves 0..=1.
-const BITS: u32 = 32 - 8 - 2;
+use crate::simd::wide;
 
 /// Pixels that the horizontal pass takes at a time; windows are padded to a multiple of it where the row is long enough.
 const STEP: usize = 8;
 
 /// [`STEP`] RGB pixels.
 const LANES: usize = 3 * STEP;
-
-/// The kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filter {
-    /// Pillow's `BILINEAR`.
-    Bilinear,
-    /// Pillow's `BICUBIC`, a = −0.5.
-    Bicubic,
-}
-
-impl Filter {
-    const fn support(self) -> f64 {
-        match self {
-            Self::Bilinear => 1.0,
-            Self::Bicubic => 2.0,
-        }
-    }
-
-    fn at(self, x: f64) -> f64 {
-        const A: f64 = -0.5;
-        let x = x.abs();
-        match self {
-            Self::Bilinear => (1.0 - x).max(0.0),
-            Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
-            Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-            Self::Bicubic => 0.0,
-        }
-    }
-}
 
 /// Which pass comes first. It shows: the passes clip to 0..=255 in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,61 +79,6 @@ impl Resize {
                 });
             }
         }
-    }
-}
-
-/// One output position's window: input positions `start..start + weights.len()`.
-#[derive(Debug, Clone, Copy)]
-struct Window<'a> {
-    start: usize,
-    weights: &'a [i32],
-}
-
-/// How every output position of one axis is made from input positions.
-#[derive(Debug, Clone)]
-struct Weights {
-    /// Start in the input, and where its weights lie in `values`.
-    windows: Vec<(usize, Range<usize>)>,
-    values: Vec<i32>,
-}
-
-impl Weights {
-    fn new(filter: Filter, input: usize, output: usize) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "sides of pictures are far below 2^52")]
-        let (length, scale) = (input as f64, input as f64 / output as f64);
-        let filter_scale = scale.max(1.0);
-        let (support, reach) = (filter.support() * filter_scale, 1.0 / filter_scale);
-        let mut windows = Vec::with_capacity(output);
-        let mut values = Vec::new();
-        let mut kernel = Vec::new();
-        for position in 0..output {
-            #[expect(clippy::cast_precision_loss, reason = "as above")]
-            let center = (position as f64 + 0.5) * scale;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "clamped to 0..=length; the cast floors as Pillow's does"
-            )]
-            let edge = |position: f64| (position + 0.5).clamp(0.0, length) as usize;
-            let (start, end) = (edge(center - support), edge(center + support));
-            kernel.clear();
-            #[expect(clippy::cast_precision_loss, reason = "as above")]
-            kernel.extend((start..end).map(|x| filter.at((x as f64 - center + 0.5) * reach)));
-            let sum: f64 = kernel.iter().sum();
-            let first = values.len();
-            #[expect(clippy::cast_possible_truncation, reason = "a weight is below 2 in size")]
-            values.extend(kernel.iter().map(|weight| {
-                let weight = if sum == 0.0 { *weight } else { weight / sum };
-                (weight * f64::from(1_u32 << BITS)).round() as i32
-            }));
-            windows.push((start, first..values.len()));
-        }
-        Self { windows, values }
-    }
-
-    fn window(&self, position: usize) -> Window<'_> {
-        let (start, weights) = &self.windows[position];
-        Window { start: *start, weights: &self.values[weights.clone()] }
     }
 }
 
