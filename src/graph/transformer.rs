@@ -11,7 +11,7 @@
 //! - the keys' bias away, where nobody asks for keys (it shifts all logits of a query alike);
 //! - QuickGELU's 1.702 into the layers around it (`x·σ(1.702x) = y·σ(y) / 1.702` with `y = 1.702x`).
 
-use ndarray::{Array1, Array2, Axis, Slice};
+use ndarray::{Array1, Array2, Axis, concatenate};
 
 use super::builder::{Builder, Value, signed};
 use crate::{
@@ -129,15 +129,16 @@ impl Transformer<'_> {
     }
 
     fn mlp(&self, b: &mut Builder, at: &str, x: &Value) -> Result<Value> {
-        let inner = self.inner + cache_padding(self.inner);
-        let mut first = Array2::zeros((inner, self.width));
-        let mut first_bias = Array1::zeros(inner);
-        let mut second = Array2::zeros((self.width, inner));
-        let used = Slice::from(..self.inner);
-        first.slice_axis_mut(Axis(0), used).assign(&self.weight(&format!("{at}.mlp.fc1"), self.inner, self.width)?);
-        first_bias.slice_axis_mut(Axis(0), used).assign(&self.bias(&format!("{at}.mlp.fc1"), self.inner)?);
-        second.slice_axis_mut(Axis(1), used).assign(&self.weight(&format!("{at}.mlp.fc2"), self.width, self.inner)?);
+        let mut first = self.weight(&format!("{at}.mlp.fc1"), self.inner, self.width)?;
+        let mut first_bias = self.bias(&format!("{at}.mlp.fc1"), self.inner)?;
+        let mut second = self.weight(&format!("{at}.mlp.fc2"), self.width, self.inner)?;
         let second_bias = self.bias(&format!("{at}.mlp.fc2"), self.width)?;
+        let padding = cache_padding(self.inner);
+        if padding > 0 {
+            first = concatenate![Axis(0), first, Array2::zeros((padding, self.width))];
+            first_bias = concatenate![Axis(0), first_bias, Array1::zeros(padding)];
+            second = concatenate![Axis(1), second, Array2::zeros((self.width, padding))];
+        }
         if self.activation == Activation::QuickGelu {
             first *= 1.702;
             first_bias *= 1.702;

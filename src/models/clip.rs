@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
+/// Largest g: attention costs g⁴, the largest published CLIP has 24.
+const MOST_PATCHES_A_SIDE: usize = 256;
+
 /// What the graph builder and the pixels need to know of a CLIP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipConfig {
@@ -182,13 +185,18 @@ impl ClipConfig {
             ("text_config.intermediate_size", t.intermediate_size, 65_536),
             ("text_config.num_hidden_layers", t.num_hidden_layers, 256),
             ("text_config.num_attention_heads", t.num_attention_heads, 256),
-            ("text_config.max_position_embeddings", t.max_position_embeddings, 65_536),
+            ("text_config.max_position_embeddings", t.max_position_embeddings, 4096),
             ("text_config.vocab_size", t.vocab_size, 10_000_000),
             ("projection_dim", self.projection_dim, 16_384),
         ];
         for (key, value, most) in sizes {
             if value == 0 || value > most {
                 return Err(Error::model_set(path, key, value.to_string(), format!("a number in 1..={most}")));
+            }
+        }
+        for (key, epsilon) in [("vision_config.layer_norm_eps", v.layer_norm_eps), ("text_config.layer_norm_eps", t.layer_norm_eps)] {
+            if !(epsilon.is_finite() && epsilon > 0.0) {
+                return Err(Error::model_set(path, key, epsilon.to_string(), "a small number above 0"));
             }
         }
         for (key, width, heads) in [
@@ -205,6 +213,14 @@ impl ClipConfig {
                 "vision_config.patch_size",
                 v.patch_size.to_string(),
                 format!("a divisor of the image size {}", v.image_size),
+            ));
+        }
+        if v.grid() > MOST_PATCHES_A_SIDE {
+            return Err(Error::model_set(
+                path,
+                "vision_config.patch_size",
+                v.patch_size.to_string(),
+                format!("at most {MOST_PATCHES_A_SIDE} patches along the image size {}", v.image_size),
             ));
         }
         if self.image_std.iter().any(|std| !(std.is_finite() && *std > 0.0)) {

@@ -1,32 +1,62 @@
 //! Tensors of a safetensors file, or of a sharded one with its index, as `f32` arrays.
+//!
+//! The header is checked here, whole, before anything is allocated on its word: a length, an offset or a shape
+//! from a stranger's file may be any number.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs,
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use half::{bf16, f16};
 use ndarray::{Array, ArrayD, Dimension, IxDyn};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::{Error, Result};
 
-/// Named tensors, kept as the bytes of their files and widened to `f32` on demand.
+/// Longest header that is read, in bytes; that of a CLIP is some 50 kB.
+const LONGEST_HEADER: u64 = 16 << 20;
+
+/// Sides a tensor may have.
+const MOST_SIDES: usize = 8;
+
+/// Named tensors, read from their files and widened to `f32` on demand.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<(PathBuf, Vec<u8>)>,
+    files: Vec<(PathBuf, Mutex<File>)>,
     tensors: BTreeMap<String, Slot>,
     metadata: HashMap<String, String>,
 }
 
-#[derive(Debug, Clone)]
+/// Where a tensor lies.
+#[derive(Debug)]
 struct Slot {
     file: usize,
-    bytes: std::ops::Range<usize>,
+    start: u64,
+    length: usize,
     shape: Vec<usize>,
     dtype: Dtype,
+}
+
+/// A safetensors header.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    metadata: Option<HashMap<String, String>>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, Entry>,
+}
+
+/// One tensor in a header; offsets count from the header's end.
+#[derive(Deserialize)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
 }
 
 #[derive(Deserialize)]
@@ -48,9 +78,12 @@ impl Weights {
         let text = fs::read_to_string(&index).map_err(Error::file("read", &index))?;
         let map: Index = serde_json::from_str(&text).map_err(|error| Error::content(&index, format!("not a shard index: {error}")))?;
         let shards: BTreeSet<&String> = map.weight_map.values().collect();
+        if shards.is_empty() {
+            return Err(Error::model_set(&index, "weight_map", "empty", "the names of tensors and their files"));
+        }
         let mut weights = Self { files: Vec::new(), tensors: BTreeMap::new(), metadata: HashMap::new() };
         for shard in shards {
-            if shard.contains(['/', '\\']) || shard == ".." {
+            if shard.contains(['/', '\\']) || shard == ".." || shard.is_empty() {
                 return Err(Error::model_set(&index, "weight_map", format!("`{shard}`"), "file names beside the index"));
             }
             weights.add(&dir.join(shard))?;
@@ -77,21 +110,29 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        let broken =
-            |error: safetensors::SafeTensorError| Error::content(path, format!("not a whole safetensors file ({error}); fetch it again"));
-        let (header_bytes, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-        SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let start = header_bytes + size_of::<u64>();
-        for (name, tensor) in header.tensors() {
-            let (from, to) = tensor.data_offsets;
-            let slot = Slot { file: self.files.len(), bytes: start + from..start + to, shape: tensor.shape.clone(), dtype: tensor.dtype };
-            self.tensors.insert(name, slot);
+        let broken = |problem: &str| Error::content(path, format!("not a whole safetensors file: {problem}; fetch it again"));
+        // Asked before it is opened: opening a pipe waits for its writer.
+        let kind = fs::metadata(path).map_err(Error::file("read", path))?;
+        if !kind.is_file() {
+            return Err(broken("it is no file"));
         }
-        if let Some(metadata) = header.metadata() {
-            self.metadata.extend(metadata.clone());
+        let size = kind.len();
+        let mut file = File::open(path).map_err(Error::file("read", path))?;
+        let mut length = [0; size_of::<u64>()];
+        file.read_exact(&mut length).map_err(|_| broken("it is shorter than a header's length"))?;
+        let length = u64::from_le_bytes(length);
+        let data = length.checked_add(size_of::<u64>() as u64).filter(|data| length <= LONGEST_HEADER && *data <= size);
+        let data = data.ok_or_else(|| broken(&format!("its header claims {length} bytes of a file of {size}")))?;
+        let mut header = String::new();
+        (&mut file).take(length).read_to_string(&mut header).map_err(|error| broken(&error.to_string()))?;
+        let header: Header = serde_json::from_str(&header).map_err(|error| broken(&error.to_string()))?;
+        header.check(size - data).map_err(|problem| broken(&problem))?;
+        for (name, Entry { dtype, shape, data_offsets: (from, to) }) in header.tensors {
+            let length = usize::try_from(to - from).map_err(|_| broken("it is larger than this machine can address"))?;
+            self.tensors.insert(name, Slot { file: self.files.len(), start: data + from, length, shape, dtype });
         }
-        self.files.push((path.to_owned(), bytes));
+        self.metadata.extend(header.metadata.unwrap_or_default());
+        self.files.push((path.to_owned(), Mutex::new(file)));
         Ok(())
     }
 
@@ -130,13 +171,11 @@ impl Weights {
     /// [`Error::ModelSet`] where it is missing, has another shape, or is neither f32, f16 nor bf16.
     pub fn array<D: Dimension>(&self, name: &str, shape: impl ndarray::ShapeBuilder<Dim = D>) -> Result<Array<f32, D>> {
         let shape = shape.into_shape_with_order();
-        let wanted = shape.raw_dim().slice().to_vec();
-        let found = self.array_dyn(name)?;
-        let slot = &self.tensors[name];
-        if found.shape() != wanted {
-            return Err(Error::model_set(&self.files[slot.file].0, name, format!("{:?}", found.shape()), format!("{wanted:?}")));
+        let wanted = shape.raw_dim().slice();
+        if let Some(slot) = self.tensors.get(name).filter(|slot| slot.shape != wanted) {
+            return Err(Error::model_set(&self.files[slot.file].0, name, format!("{:?}", slot.shape), format!("{wanted:?}")));
         }
-        Ok(found.into_dimensionality().expect("the shape was just compared"))
+        Ok(self.array_dyn(name)?.into_dimensionality().expect("the shape was just compared"))
     }
 
     /// A tensor of whatever shape it has, widened to `f32`.
@@ -146,16 +185,53 @@ impl Weights {
     pub fn array_dyn(&self, name: &str) -> Result<ArrayD<f32>> {
         let slot = self.tensors.get(name).ok_or_else(|| Error::model_set(self.path(), name, "missing", "a tensor of that name"))?;
         let (path, file) = &self.files[slot.file];
-        let bytes = &file[slot.bytes.clone()];
+        if !matches!(slot.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Err(Error::model_set(path, name, format!("{:?}", slot.dtype), "F32, F16 or BF16"));
+        }
+        let mut bytes = vec![0; slot.length];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(slot.start)).and_then(|_| file.read_exact(&mut bytes)).map_err(Error::file("read", path))?;
+        drop(file);
         let values: Vec<f32> = match slot.dtype {
             Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-            other => return Err(Error::model_set(path, name, format!("{other:?}"), "F32, F16 or BF16")),
+            _ => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
         };
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(Error::model_set(path, name, format!("{} at element {position}", values[position]), "finite numbers only"));
         }
-        Ok(Array::from_shape_vec(IxDyn(&slot.shape), values).expect("safetensors checked that shape and bytes agree"))
+        Ok(Array::from_shape_vec(IxDyn(&slot.shape), values).expect("the header was checked: shape and bytes agree"))
     }
+}
+
+impl Header {
+    /// Whether every tensor's shape is as long as its bytes, and they fill the `data` bytes behind the header without gap or overlap.
+    fn check(&self, data: u64) -> Result<(), String> {
+        let mut ranges = Vec::with_capacity(self.tensors.len());
+        for (name, Entry { dtype, shape, data_offsets: (from, to) }) in &self.tensors {
+            let elements = if shape.len() <= MOST_SIDES { elements(shape) } else { None };
+            let bits = elements.and_then(|elements| elements.checked_mul(dtype.bitsize()));
+            let claimed = to.checked_sub(*from).and_then(|bytes| usize::try_from(bytes).ok()?.checked_mul(8));
+            if bits.is_none() || bits != claimed {
+                return Err(format!("`{name}` is {dtype:?} {shape:?} in the bytes {from}..{to}"));
+            }
+            ranges.push((*from, *to, name));
+        }
+        ranges.sort();
+        let mut end = 0;
+        for (from, to, name) in ranges {
+            if from != end {
+                return Err(format!("`{name}` starts at byte {from} where the tensor before it ends at {end}"));
+            }
+            end = to;
+        }
+        if end == data { Ok(()) } else { Err(format!("its tensors end at byte {end} of {data}")) }
+    }
+}
+
+/// The product of sides; `None` where it could not be an array's, which with a side of 0 goes for the other sides alone.
+fn elements(shape: &[usize]) -> Option<usize> {
+    let others = shape.iter().try_fold(1_usize, |product, side| product.checked_mul((*side).max(1)))?;
+    isize::try_from(others).ok()?;
+    Some(if shape.contains(&0) { 0 } else { others })
 }
