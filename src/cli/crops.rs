@@ -111,7 +111,7 @@ impl Crops {
 
 impl Converter {
     fn new(from: VideoInfo) -> Result<Self> {
-        let to = VideoInfo::builder(VideoFormat::Rgb, from.width(), from.height()).build()?;
+        let to = VideoInfo::builder(VideoFormat::Rgb, from.width(), from.height()).fps(from.fps()).build()?;
         let convert = VideoConverter::new(&from, &to, None)?;
         Ok(Self { from, to, convert })
     }

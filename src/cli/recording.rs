@@ -1,7 +1,7 @@
 //! One input through the element: annotated MP4, JSON lines, crops of what was OOD.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{LineWriter, Write},
     path::{Path, PathBuf},
     sync::{
@@ -85,6 +85,11 @@ pub(crate) fn record(
         Some(failure) => Err(failure),
         None => end,
     };
+    if end.is_err() && summary.frames == 0 {
+        // Empty files would only look like results; that they cannot be removed changes nothing.
+        let _ = fs::remove_file(&outputs.lines);
+        let _ = fs::remove_file(&outputs.video);
+    }
     (summary, end)
 }
 

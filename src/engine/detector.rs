@@ -1,6 +1,6 @@
 //! An ONNX detector with its session. `Frame* ─▶ Detection*`, frames of one run in one batch.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use ndarray::{ArrayD, ArrayView4, Axis};
 
@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     detect::{Detection, DetectorSpec, Selection, decode, preprocess},
     frame::Frame,
-    models::{DetectorManifest, Layout},
+    models::Layout,
 };
 
 /// Frames in one run of a detector whose batch is dynamic.
@@ -29,36 +29,37 @@ impl Detector {
     /// The detector of the configuration; `None` where boxes come from elsewhere.
     pub(super) fn open(config: &EngineConfig) -> Result<Option<Self>> {
         let set = &config.models;
-        let of_set = set.manifest.detector.as_ref();
         let (path, manifest) = match &config.detector {
             DetectorChoice::Upstream | DetectorChoice::Frame => return Ok(None),
+            DetectorChoice::File(path) => (path.clone(), None),
             DetectorChoice::Set => {
-                let (Some(path), Some(manifest)) = (set.detector_path(), of_set) else {
+                let (Some(path), Some(manifest)) = (set.detector_path(), &set.manifest.detector) else {
                     return Err(Error::Setting(format!(
                         "model set `{}` has no detector; set detector to an ONNX file, to `upstream` or to `frame`",
                         set.manifest.name
                     )));
                 };
-                (path, manifest.clone())
+                (path, Some(manifest))
             }
-            DetectorChoice::File(path) => (path.clone(), of_set.cloned().unwrap_or_else(|| plain_yolox(path.clone()))),
         };
         let session = Session::from_file("detect", &path, &config.device, config.threads)?;
-        let ports = |ports: &[Port]| match ports {
-            [port] => Some((port.name.clone(), port.shape.clone())),
-            _ => None,
+        let sole = |key: &str, ports: &[Port]| match ports {
+            [port] => Ok((port.name.clone(), port.shape.clone())),
+            _ => Err(Error::model_set(&path, key, format!("{} of them", ports.len()), "exactly one")),
         };
-        let wanted = |key: &str, found: usize| Error::model_set(&path, key, format!("{found} of them"), "exactly one");
-        let (input, input_shape) = ports(session.inputs()).ok_or_else(|| wanted("inputs", session.inputs().len()))?;
-        let (output, output_shape) = ports(session.outputs()).ok_or_else(|| wanted("outputs", session.outputs().len()))?;
+        let (input, input_shape) = sole("inputs", session.inputs())?;
+        let (output, output_shape) = sole("outputs", session.outputs())?;
         let frames = match input_shape.first() {
-            Some(Some(fixed)) => *fixed,
+            Some(Some(1)) => 1,
+            Some(Some(fixed)) => {
+                return Err(Error::model_set(&path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"));
+            }
             _ => FRAMES,
         };
-        if input_shape.first() == Some(&Some(frames)) && frames != 1 {
-            return Err(Error::model_set(&path, "input batch", frames.to_string(), "1 or dynamic; export the detector so"));
-        }
-        let spec = DetectorSpec::new(&path, manifest.layout, manifest.resize, &manifest.labels, &input_shape, &output_shape)?;
+        let spec = match manifest {
+            Some(m) => DetectorSpec::new(&path, m.layout, m.resize, &m.labels, &input_shape, &output_shape)?,
+            None => recognised(&path, &input_shape, &output_shape)?,
+        };
         Ok(Some(Self { session, spec, input, output, frames, pixels: Vec::new() }))
     }
 
@@ -85,7 +86,12 @@ impl Detector {
     }
 }
 
-/// What a detector file of no model set is taken for.
-fn plain_yolox(file: PathBuf) -> DetectorManifest {
-    DetectorManifest { file, layout: Layout::Yolox, resize: None, labels: Vec::new() }
+/// The layout whose form a file's ports have, for a file that no manifest speaks of.
+fn recognised(path: &Path, input: &[Option<usize>], output: &[Option<usize>]) -> Result<DetectorSpec> {
+    let layouts = [Layout::Yolox, Layout::Yolov8];
+    let fitting = layouts.into_iter().find_map(|layout| DetectorSpec::new(path, layout, None, &[], input, output).ok());
+    fitting.ok_or_else(|| {
+        let found = format!("input {input:?} and output {output:?}");
+        Error::model_set(path, "layout", found, "the form of yolox or yolov8; name another in a model set's uniood.json")
+    })
 }
