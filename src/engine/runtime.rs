@@ -64,7 +64,7 @@ impl Runtime {
         let named = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(|value| from_here(PathBuf::from(value)));
         let is_named = named.is_some();
         let candidates = named.map_or_else(|| beside_and_cached().chain(system_names()).collect(), |path| vec![path]);
-        let mut too_old = None;
+        let mut refusal = None;
         for library in candidates {
             match ort::init_from(&library) {
                 Ok(builder) => {
@@ -78,18 +78,21 @@ impl Runtime {
                     return Ok(Self { environment, library });
                 }
                 Err(LoadDynamicError::Dlopen { .. }) if !is_named => {}
+                Err(LoadDynamicError::Dlopen { path, .. }) => {
+                    refusal = Some(format!("{LIBRARY_VARIABLE} names {}, which cannot be loaded; {REMEDY}", path.display()));
+                }
                 Err(LoadDynamicError::BadVersion { version_str, path }) => {
-                    too_old.get_or_insert_with(|| {
+                    refusal.get_or_insert_with(|| {
                         format!("{} is version {version_str}, older than 1.{}; {REMEDY}", path.display(), ort::MINOR_VERSION)
                     });
                 }
                 Err(error) => {
-                    too_old.get_or_insert_with(|| format!("{error}; {REMEDY}"));
+                    refusal.get_or_insert_with(|| format!("{error}; {REMEDY}"));
                 }
             }
         }
         let missing = || format!("its library was not found beside this program, in the cache or on the system; {REMEDY}");
-        Err(Error::Runtime(too_old.unwrap_or_else(missing)))
+        Err(Error::Runtime(refusal.unwrap_or_else(missing)))
     }
 }
 

@@ -127,6 +127,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        engine::{Device, Session},
+        graph::TextGraph,
+        models::{ClipConfig, Weights},
+    };
+    use ndarray::{Ix2, array};
 
     fn constant(name: &str, values: Vec<u8>) -> TensorProto {
         let dims = vec![i64::try_from(values.len() / 4).unwrap()];
@@ -151,6 +157,26 @@ mod tests {
         assert_eq!(place, [("location", "model.onnx.data"), ("offset", "8192"), ("length", "2048")]);
         assert_eq!((constants[2].raw_data.as_ref(), constants[2].data_location), (None, Some(1)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing half-written stays");
+    }
+
+    #[test]
+    fn a_model_in_two_files_gives_the_numbers_of_one() {
+        let clip_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/quick_gelu_g7/clip");
+        let clip = ClipConfig::open(&clip_dir).unwrap();
+        let weights = Weights::open_folder(&clip_dir).unwrap();
+        let model = TextGraph { name: "test", clip: &clip, weights: &weights }.build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ids = array![[596_i64, 5, 7, 597], [596, 11, 597, 597]];
+        let eot = array![3_i64, 2];
+        let texts = [usize::MAX, 1000].map(|limit| {
+            let path = dir.path().join(format!("{limit}.onnx"));
+            model.clone().write_with_limit(&path, limit).unwrap();
+            let mut session = Session::from_file("text", &path, &Device::Cpu, Some(1)).unwrap();
+            let mut outputs = session.run(&[("input_ids", ids.view().into()), ("eot", eot.view().into())]).unwrap();
+            outputs.take::<Ix2>("text_embedding").unwrap()
+        });
+        assert_eq!(texts[0], texts[1]);
+        assert!(dir.path().join("1000.onnx.data").metadata().unwrap().len() > 100_000);
     }
 
     #[test]
