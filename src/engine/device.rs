@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// Where the models run; parsed from `auto`, `cpu`, `cuda[:n]`, `tensorrt[:n]`, `openvino[:name]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The best that is there; what was taken is in [`Engine::device`].
+    /// The best that is there; what was taken is in [`super::Engine::device`].
     #[default]
     Auto,
     /// The processor.
