@@ -256,7 +256,7 @@ fn watch(
             _ => {}
         }
         if let Some((_, since)) = &failed
-            && (recorder.is_closed() || since.elapsed() > LAST_FRAMES)
+            && (recorder.is_closed() || lock(&gathered.summary).frames == 0 || since.elapsed() > LAST_FRAMES)
         {
             break;
         }

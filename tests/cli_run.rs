@@ -1,0 +1,206 @@
+//! `uniood run` on real files: what it writes, how it ends, and that nothing done is lost.
+
+mod common;
+#[path = "common/model_set.rs"]
+mod model_set;
+#[path = "common/program.rs"]
+mod program;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{shared_dir, skip};
+use model_set::golden_set;
+use program::{Ran, run, uniood};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SIZE: (usize, usize) = (160, 120);
+
+/// A model set and a folder for clips and results. `None`, said aloud, where the plugin was not built.
+struct World {
+    dir: TempDir,
+    models: PathBuf,
+    _set: TempDir,
+}
+
+impl World {
+    fn new() -> Option<Self> {
+        let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
+        if !plugin.exists() {
+            skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+            return None;
+        }
+        let (set, _) = golden_set("no_cnn_g4_wide");
+        Some(Self { dir: tempfile::tempdir().unwrap(), models: set.path().to_owned(), _set: set })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A clip of so many frames at 25 a second.
+    fn clip(&self, name: &str, frames: u32, muxer: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let raw = format!("video/x-raw,format=I420,width={},height={},framerate=25/1", SIZE.0, SIZE.1);
+        let description = format!(
+            "videotestsrc num-buffers={frames} pattern=ball ! {raw} ! x264enc speed-preset=ultrafast ! {muxer} ! filesink location={}",
+            path.display()
+        );
+        launch(&description);
+        path
+    }
+
+    fn arguments(&self, inputs: &[&Path], more: &[&str]) -> Vec<String> {
+        let mut arguments: Vec<String> = ["run", "--detector", "frame", "--models"].map(str::to_owned).to_vec();
+        arguments.push(self.models.to_str().unwrap().to_owned());
+        arguments.extend(["--out".to_owned(), self.path("out").to_str().unwrap().to_owned()]);
+        arguments.extend(inputs.iter().map(|input| input.to_str().unwrap().to_owned()));
+        arguments.extend(more.iter().map(|more| (*more).to_owned()));
+        arguments
+    }
+
+    fn run(&self, inputs: &[&Path], more: &[&str]) -> Ran {
+        run(&self.arguments(inputs, more))
+    }
+
+    fn lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("out").join(format!("{name}.jsonl"))).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).expect("every line is whole")).collect()
+    }
+
+    /// Frames of a recording that decode.
+    fn recorded_frames(&self, name: &str) -> usize {
+        let video = self.path("out").join(format!("{name}.annotated.mp4"));
+        let raw = self.path("frames.raw");
+        launch(&format!(
+            "filesrc location={} ! decodebin ! videoconvert ! video/x-raw,format=GRAY8 ! filesink location={}",
+            video.display(),
+            raw.display()
+        ));
+        fs::metadata(raw).unwrap().len() as usize / (SIZE.0 * SIZE.1)
+    }
+}
+
+/// Runs a pipeline of GStreamer's own to its end.
+#[track_caller]
+fn launch(description: &str) {
+    let output = Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "{description}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_clip_becomes_a_recording_lines_crops_and_a_summary() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("ball.mp4", 30, "mp4mux");
+    let ran = world.run(&[&clip], &["--ood-threshold", "2"]);
+    ran.check(0, "");
+    let lines = world.lines("ball");
+    let timestamps: Vec<u64> = lines.iter().map(|line| line["timestamp"].as_u64().unwrap()).collect();
+    assert_eq!(timestamps, (0..30).map(|frame| frame * 40_000_000).collect::<Vec<_>>());
+    assert_eq!(lines.iter().map(|line| line["frame_id"].as_u64().unwrap()).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+    assert!(lines.iter().all(|line| line["objects"][0]["ood"]["label"] == "ood" && line["source"].as_str().unwrap().ends_with("ball.mp4")));
+    assert_eq!(world.recorded_frames("ball"), 30);
+    let crops: Vec<_> = fs::read_dir(world.path("out/ball.crops")).unwrap().collect();
+    assert_eq!(crops.len(), 30);
+    let crop = uniood::picture::read(&world.path("out/ball.crops/00000007-00.jpg")).unwrap();
+    assert_eq!((crop.width as usize, crop.height as usize), SIZE);
+    assert!(ran.stdout.contains("frames    30") && ran.stdout.contains("30 OOD"), "{}", ran.stdout);
+}
+
+#[test]
+fn inputs_of_one_name_and_folders_keep_all_results_apart() {
+    let Some(world) = World::new() else { return };
+    world.clip("in/a/clip.mp4", 3, "mp4mux");
+    world.clip("in/b/clip.mkv", 4, "matroskamux");
+    let ran = world.run(&[&world.path("in")], &[]);
+    ran.check(0, "");
+    assert_eq!((world.lines("clip").len(), world.lines("clip-2").len()), (3, 4));
+    assert!(ran.stdout.contains("all inputs\n  frames    7"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_missed_gate_is_exit_3_and_crops_can_be_limited() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("ball.mp4", 5, "mp4mux");
+    let ran = world.run(&[&clip], &["--ood-threshold", "2", "--fail-on-ood", "--crops", "2"]);
+    assert!(ran.check(3, "").stdout.contains("crops     2, 3 left out"), "{}", ran.stdout);
+    assert_eq!(fs::read_dir(world.path("out/ball.crops")).unwrap().count(), 2);
+}
+
+#[test]
+fn inputs_that_cannot_be_read_are_named_and_the_others_are_done() {
+    let Some(world) = World::new() else { return };
+    let good = world.clip("good.mp4", 4, "mp4mux");
+    let text = world.path("text.mp4");
+    fs::write(&text, "this is no video").unwrap();
+    let sound = world.path("sound.mp4");
+    launch(&format!("audiotestsrc num-buffers=20 ! avenc_aac ! mp4mux ! filesink location={}", sound.display()));
+    let ran = world.run(&[&text, &sound, &good], &[]);
+    ran.check(1, "text.mp4");
+    assert!(ran.stderr.contains("sound.mp4 holds no video"), "{}", ran.stderr);
+    assert_eq!(world.lines("good").len(), 4);
+    assert!(!world.path("out/text.jsonl").exists(), "nothing is left of an input that gave nothing");
+    world.run(&[&world.path("missing.mp4")], &[]).check(1, "missing.mp4");
+    fs::create_dir(world.path("empty")).unwrap();
+    world.run(&[&world.path("empty")], &[]).check(1, "no video file in this folder");
+}
+
+#[test]
+fn a_truncated_file_keeps_what_was_scored_before_its_end() {
+    let Some(world) = World::new() else { return };
+    let whole = fs::read(world.clip("whole.mp4", 60, "mp4mux faststart=true")).unwrap();
+    let cut = world.path("cut.mp4");
+    fs::write(&cut, &whole[..whole.len() * 2 / 3]).unwrap();
+    let ran = world.run(&[&cut], &[]);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    let lines = world.lines("cut").len();
+    assert!((10..60).contains(&lines), "{lines}: {}", ran.stderr);
+    assert_eq!(world.recorded_frames("cut"), lines);
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_is_said_before_anything_runs() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("ball.mp4", 3, "mp4mux");
+    fs::write(world.path("out"), "a file").unwrap();
+    world.run(&[&clip], &[]).check(1, "cannot create");
+}
+
+#[test]
+fn an_interrupt_closes_the_files_with_every_frame_that_was_under_way() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("long.mp4", 3000, "mp4mux");
+    let mut child = uniood(&world.arguments(&[&clip], &["--crops", "0"])).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = world.path("out/long.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::read_to_string(&lines).map_or(0, |text| text.lines().count()) < 5 {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it did not get under way");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    ran.check(130, "interrupted");
+    let lines = world.lines("long").len();
+    assert!((5..3000).contains(&lines), "{lines}");
+    assert_eq!(world.recorded_frames("long"), lines);
+}
+
+#[test]
+fn the_real_clips_give_a_line_for_each_frame() {
+    let Some(world) = World::new() else { return };
+    let Some(shared) = shared_dir() else { return skip("the real clips are not there") };
+    for (clip, frames) in [("udacity_vehicle_test_video.mp4", 38), ("finite_car.mp4", 441)] {
+        let ran = world.run(&[&shared.join("data/clips").join(clip)], &["--crops", "0"]);
+        ran.check(0, "");
+        let lines = world.lines(clip.trim_end_matches(".mp4"));
+        assert_eq!(lines.len(), frames, "{clip}");
+        let timestamps: Vec<u64> = lines.iter().map(|line| line["timestamp"].as_u64().unwrap()).collect();
+        assert!(timestamps.is_sorted_by(|a, b| a < b), "{clip}");
+    }
+}
