@@ -191,3 +191,18 @@ fn manifests() -> Vec<PathBuf> {
     let packages = metadata["packages"].as_array().unwrap().iter();
     packages.filter(|package| package["source"].is_null()).map(|package| package["manifest_path"].as_str().unwrap().into()).collect()
 }
+
+#[test]
+fn every_path_of_the_code_map_exists() {
+    let page = fs::read_to_string(workspace_dir().join("ARCHITECTURE.md")).unwrap();
+    let paths: Vec<&str> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| ["src/", "plugins/", "tests/", "benches/"].iter().any(|folder| code.starts_with(folder)))
+        .collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(workspace_dir().join(path).exists(), "{path}");
+    }
+}
