@@ -2,7 +2,7 @@
 //!
 //! - Target: the crop of the box, resized to S×S without keeping the aspect ratio.
 //! - Background: the whole frame with the box filled with round(255·image_mean), resized to S×S the same way.
-//! - Resize: Pillow's `BICUBIC`, bit for bit ([`crate::resample`]). Packed RGB, u8; the graph normalises.
+//! - Resize: Pillow's `BICUBIC`, bit for bit (`src/resample.rs`). Packed RGB, u8; the graph normalises.
 //!
 //! No copy of the frame is made. A [`Base`] holds what all objects of one frame share: the frame without any
 //! box filled, after each pass. An object then costs its own pixels and what its box can reach in the output.

@@ -1,4 +1,5 @@
 //! `uniood score`: what it prints, its exit codes, and a sentence for every bad input.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "common/model_set.rs"]
@@ -32,7 +33,9 @@ impl World {
         let (set, _) = golden_set("quick_gelu_g7");
         let dir = tempfile::tempdir().unwrap();
         for (name, shade) in [("a.png", 40), ("b.png", 90)] {
-            RgbImage::from_fn(100, 50, |x, y| Rgb([shade, (x * 2) as u8, (y * 5) as u8])).save(dir.path().join(name)).unwrap();
+            RgbImage::from_fn(100, 50, |x, y| Rgb([shade, x.to_le_bytes()[0] * 2, y.to_le_bytes()[0] * 5]))
+                .save(dir.path().join(name))
+                .unwrap();
         }
         Self { models: set.path().to_owned(), dir, _set: set }
     }
@@ -183,6 +186,9 @@ fn bad_class_lists_are_refused_with_a_sentence() {
     }
 }
 
+/// What a file is replaced with.
+type Damage<'a> = &'a dyn Fn(&Path) -> Vec<u8>;
+
 /// A copy of a golden case that a test may damage.
 fn copied_set() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -209,7 +215,7 @@ fn a_damaged_model_set_is_an_error_that_names_the_file() {
         let bytes = fs::read(path).unwrap();
         bytes[..bytes.len() / 2].to_vec()
     };
-    let damages: [(&str, &dyn Fn(&Path) -> Vec<u8>, &str); 9] = [
+    let damages: [(&str, Damage, &str); 9] = [
         ("clip/model.safetensors", &|_| absurd.clone(), "not a whole safetensors file"),
         ("clip/model.safetensors", &half, "not a whole safetensors file"),
         ("clip/model.safetensors", &|_| Vec::new(), "not a whole safetensors file"),

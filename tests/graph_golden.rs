@@ -53,7 +53,8 @@ struct Inputs {
 impl Inputs {
     fn of(case: &GoldenCase) -> Self {
         let images = |side: &str| {
-            let images: Vec<_> = (0..case.objects).map(|object| case.pixels(&format!("object{object}.{side}_u8"))).collect();
+            let images: Vec<_> =
+                (0..case.objects).map(|object| case.pixels::<ndarray::Ix3>(&format!("object{object}.{side}_u8"))).collect();
             stack(Axis(0), &images.iter().map(|image| image.view()).collect::<Vec<_>>()).unwrap()
         };
         let texts = |name: &str| case.floats(name).into_dimensionality().unwrap();

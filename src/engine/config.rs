@@ -16,7 +16,7 @@ pub struct EngineConfig {
     pub device: Device,
     /// Objects in an encode batch, at least 1.
     pub batch_size: usize,
-    /// How long an open batch waits for more; `None`: until it is full or [`Engine::flush`].
+    /// How long an open batch waits for more; `None`: until it is full or [`super::Engine::flush`].
     pub batch_timeout: Option<Duration>,
     /// Where built graphs are kept; `None`: the user's cache.
     pub cache_dir: Option<PathBuf>,
@@ -31,7 +31,7 @@ pub enum DetectorChoice {
     Set,
     /// An ONNX file whose layout is told from its ports; 80 classes are taken for COCO's.
     File(PathBuf),
-    /// Boxes come with every job ([`Boxes::Given`]).
+    /// Boxes come with every job ([`super::Boxes::Given`]).
     Upstream,
     /// The whole frame is the object.
     Frame,

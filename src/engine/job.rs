@@ -50,7 +50,7 @@ pub enum Scope {
 /// Where one job's boxes come from.
 #[derive(Debug, Clone)]
 pub enum Boxes {
-    /// The engine's detector (for [`DetectorChoice::Frame`]: the whole frame).
+    /// The engine's detector (for [`super::DetectorChoice::Frame`]: the whole frame).
     Detect,
     /// These, in this order; [`Selection`] does not apply to them but for `max_objects`.
     Given(Vec<Detection>),

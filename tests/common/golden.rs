@@ -1,8 +1,11 @@
 //! A golden case as it lies on disk, and comparing with what it expects.
 
-use std::path::PathBuf;
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
-use ndarray::{Array3, ArrayD, ArrayRef, Dimension, IxDyn};
+use ndarray::{Array, ArrayD, ArrayRef, Dimension, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 
 /// The cases with a CLIP.
@@ -14,7 +17,13 @@ pub(crate) struct GoldenCase {
     pub(crate) classes: Vec<String>,
     pub(crate) templates: Vec<String>,
     pub(crate) objects: usize,
-    expected: Vec<u8>,
+    expected: Expected,
+}
+
+/// Tensors that an oracle wrote down.
+pub(crate) struct Expected {
+    path: PathBuf,
+    bytes: Vec<u8>,
 }
 
 impl GoldenCase {
@@ -26,7 +35,7 @@ impl GoldenCase {
             classes: strings("classes"),
             templates: strings("templates"),
             objects: case["boxes_xywh"].as_array().unwrap().len(),
-            expected: std::fs::read(dir.join("expected.safetensors")).unwrap(),
+            expected: Expected::open(&dir.join("expected.safetensors")),
             dir,
         }
     }
@@ -38,10 +47,24 @@ impl GoldenCase {
     pub(crate) fn combiner(&self) -> PathBuf {
         self.dir.join("combiner.safetensors")
     }
+}
 
-    /// Names of all tensors it expects.
+impl Deref for GoldenCase {
+    type Target = Expected;
+
+    fn deref(&self) -> &Expected {
+        &self.expected
+    }
+}
+
+impl Expected {
+    pub(crate) fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), bytes: std::fs::read(path).unwrap() }
+    }
+
+    /// Names of all tensors.
     pub(crate) fn names(&self) -> Vec<String> {
-        SafeTensors::deserialize(&self.expected).unwrap().names().into_iter().map(str::to_owned).collect()
+        SafeTensors::deserialize(&self.bytes).unwrap().names().into_iter().map(str::to_owned).collect()
     }
 
     /// An expected f32 tensor.
@@ -56,15 +79,15 @@ impl GoldenCase {
         ArrayD::from_shape_vec(shape, bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()).unwrap()
     }
 
-    /// Pixels `[S, S, 3]` that were fed in: `object0.target_u8`.
-    pub(crate) fn pixels(&self, name: &str) -> Array3<u8> {
+    /// Pixels that were fed in: `[S, S, 3]` for `object0.target_u8`.
+    pub(crate) fn pixels<D: Dimension>(&self, name: &str) -> Array<u8, D> {
         let (shape, bytes) = self.bytes(name, Dtype::U8);
         ArrayD::from_shape_vec(shape, bytes).unwrap().into_dimensionality().unwrap()
     }
 
     fn bytes(&self, name: &str, dtype: Dtype) -> (IxDyn, Vec<u8>) {
-        let tensors = SafeTensors::deserialize(&self.expected).unwrap();
-        let tensor = tensors.tensor(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.dir.display()));
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = tensors.tensor(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.path.display()));
         assert_eq!(tensor.dtype(), dtype, "{name}");
         (IxDyn(tensor.shape()), tensor.data().to_vec())
     }
@@ -73,10 +96,10 @@ impl GoldenCase {
     #[track_caller]
     pub(crate) fn check<D: Dimension>(&self, name: &str, found: &ArrayRef<f32, D>, tolerance: f32) -> f32 {
         let expected = self.floats(name);
-        assert_eq!(found.shape(), expected.shape(), "{}: {name}", self.dir.display());
+        assert_eq!(found.shape(), expected.shape(), "{}: {name}", self.path.display());
         let difference =
             found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, |most: f32, d| if d > most || d.is_nan() { d } else { most });
-        assert!(difference <= tolerance, "{}: {name} is off by {difference}", self.dir.display());
+        assert!(difference <= tolerance, "{}: {name} is off by {difference}", self.path.display());
         difference
     }
 }

@@ -2,6 +2,7 @@
 
     tokenize_clip.py ids FOLDER          JSON list of strings on stdin -> JSON list of {"text", "ids"} on stdout
     tokenize_clip.py make BPE_GZ FOLDER  CLIP's own merges (bpe_simple_vocab_16e6.txt.gz) -> vocab.json and merges.txt of full size
+    tokenize_clip.py save FOLDER OTHER   the same tokenizer as transformers saves it: with tokenizer.json
 
 Ids carry start and end and are neither padded nor cut.
 """
@@ -31,5 +32,11 @@ def ids(folder: str) -> None:
     json.dump([{"text": text, "ids": tokenizer(text, verbose=False)["input_ids"]} for text in texts], sys.stdout, ensure_ascii=True, indent=1)
 
 
+def save(folder: str, other: str) -> None:
+    from transformers import CLIPTokenizer
+
+    CLIPTokenizer.from_pretrained(folder).save_pretrained(other)
+
+
 if __name__ == "__main__":
-    {"make": make, "ids": ids}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "ids": ids, "save": save}[sys.argv[1]](*sys.argv[2:])

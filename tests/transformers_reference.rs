@@ -1,0 +1,160 @@
+//! The plain reference and the tokenizer against transformers, at full size.
+//!
+//! Needs a Python with torch and transformers (`UNIOOD_PYTHON`) and CLIP's own merges (`UNIOOD_SHARED`); skips aloud without.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::golden::Expected;
+use ndarray::{Array2, Array4, Axis};
+use uniood::{
+    attention::intra_image,
+    encode::reference::Reference,
+    models::{TextConfig, Tokenizer},
+    score::{cosines, unit_rows},
+};
+
+const CLASSES: [&str; 5] = ["pedestrian", "Café-Racer", "traffic light", "自転車 🚲", "truck"];
+
+/// Runs a script of `tests/oracle` with `input` on its stdin; gives its stdout.
+fn oracle(mut python: Command, script: &str, args: &[&Path], input: &str) -> Vec<u8> {
+    let script = common::workspace_dir().join("tests/oracle").join(script);
+    let mut child = python.arg(script).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the oracle failed, see above");
+    output.stdout
+}
+
+/// CLIP's own vocab.json and merges.txt in a new folder; `None`, said aloud, without Python or without the merges.
+fn full_size_tokenizer(modules: &[&str]) -> Option<tempfile::TempDir> {
+    let Some(bpe) = common::shared_dir().map(|dir| dir.join("data/text/bpe_simple_vocab_16e6.txt.gz")).filter(|path| path.exists()) else {
+        common::skip("CLIP's merges are not there; point UNIOOD_SHARED at the test data");
+        return None;
+    };
+    let python = common::python(modules)?;
+    let dir = tempfile::tempdir().unwrap();
+    oracle(python, "tokenize_clip.py", &[Path::new("make"), &bpe, dir.path()], "");
+    Some(dir)
+}
+
+fn check_full_size(patch_size: &'static str, dtype: &'static str) {
+    common::completes_within(Duration::from_mins(5), move || {
+        let modules = ["torch", "transformers", "safetensors"];
+        let Some(dir) = full_size_tokenizer(&modules) else { return };
+        let templates = ["A photo of a {}"];
+        let prompts = uniood::vocabulary::prompts(&CLASSES, &templates).remove(0);
+        let args = [dir.path(), Path::new(patch_size), Path::new(dtype)];
+        oracle(common::python(&modules).unwrap(), "clip_reference.py", &args, &serde_json::to_string(&prompts).unwrap());
+
+        let expected = Expected::open(&dir.path().join("reference.safetensors"));
+        let started = Instant::now();
+        let reference = Reference::open(dir.path(), None).unwrap();
+        let opened = started.elapsed();
+        assert_eq!(reference.tokenizer.encode(&prompts).unwrap().input_ids.into_dyn(), expected.integers("input_ids"));
+        let vocabulary = reference.vocabulary(&CLASSES, &templates).unwrap();
+        let text_difference = expected.check("text_embeds", &vocabulary.text, 1e-4);
+
+        let pixels: Array4<u8> = expected.pixels("pixels");
+        let object = reference.encode(&pixels.index_axis(Axis(0), 0), &pixels.index_axis(Axis(0), 1)).unwrap();
+        let images = [&object.target, &object.background];
+        let embeds = |image: &uniood::encode::ImageEncoding| reference.vision.projection().dot(&image.z.row(0));
+        let embeds: Array2<f32> = ndarray::stack(Axis(0), &images.map(embeds).each_ref().map(|embeds| embeds.view())).unwrap();
+        let image_difference = expected.check("image_embeds", &unit_rows(&embeds), 1e-4);
+        let difference = expected.check("cosine", &cosines(&embeds, &vocabulary.text), 1e-4);
+        let betas = images.map(|image| intra_image::beta(&image.query_cls, &image.key));
+        let betas: Array2<f32> = ndarray::stack(Axis(0), &betas.each_ref().map(|beta| beta.view())).unwrap();
+        let beta_difference = expected.check("cls_attention", &betas, 1e-4);
+
+        let scores = reference.trace(&object, &vocabulary, true).scores;
+        assert_eq!(scores.omega, scores.clip_cosine);
+        assert!(scores.clip_cosine.iter().zip(expected.floats("cosine").iter()).all(|(a, b)| (a - b).abs() < 1e-4));
+        eprintln!(
+            "ViT-B/{patch_size} {dtype}: off by at most {text_difference:.1e} (text), {image_difference:.1e} (image), {difference:.1e} (cosine), \
+             {beta_difference:.1e} (attention); opened in {opened:.1?}, all in {:.1?}",
+            started.elapsed()
+        );
+    });
+}
+
+#[test]
+fn vit_b_32_gives_transformers_cosines() {
+    check_full_size("32", "float32");
+}
+
+#[test]
+fn vit_b_16_in_half_precision_gives_transformers_cosines() {
+    check_full_size("16", "float16");
+}
+
+/// Strings of all sorts of characters, the same on every run.
+fn random_strings(count: usize) -> Vec<String> {
+    const RANGES: [(u32, u32); 12] = [
+        (0x20, 0x7e),
+        (0x61, 0x7a),
+        (0x41, 0x5a),
+        (0x00, 0x1f),
+        (0x7f, 0xff),
+        (0x100, 0x24f),
+        (0x300, 0x36f),
+        (0x370, 0x52f),
+        (0x600, 0x6ff),
+        (0x2000, 0x206f),
+        (0x3040, 0x9fff),
+        (0x1f300, 0x1faff),
+    ];
+    let mut state = 0x2545_f491_u32;
+    let mut draw = move |below: u32| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state % below
+    };
+    let mut string = || {
+        let length = draw(24);
+        let character = |_| {
+            let (first, last) = RANGES[draw(12) as usize];
+            if draw(5) == 0 { ' ' } else { char::from_u32(first + draw(last - first + 1)).unwrap_or('\'') }
+        };
+        (0..length).map(character).collect()
+    };
+    (0..count).map(|_| string()).collect()
+}
+
+#[test]
+fn the_full_size_tokenizer_gives_transformers_ids() {
+    #[derive(serde::Deserialize)]
+    struct Expected {
+        text: String,
+        ids: Vec<i64>,
+    }
+    common::completes_within(Duration::from_mins(2), || {
+        let Some(dir) = full_size_tokenizer(&["transformers"]) else { return };
+        let saved: PathBuf = dir.path().join("saved");
+        let python = || common::python(&["transformers"]).unwrap();
+        oracle(python(), "tokenize_clip.py", &[Path::new("save"), dir.path(), &saved], "");
+        let committed = std::fs::read_to_string(common::golden_dir().join("tokenizer_ids.json")).unwrap();
+        let mut texts: Vec<String> =
+            serde_json::from_str::<Vec<Expected>>(&committed).unwrap().into_iter().map(|expected| expected.text).collect();
+        texts.extend(random_strings(2000));
+        let output = oracle(python(), "tokenize_clip.py", &[Path::new("ids"), dir.path()], &serde_json::to_string(&texts).unwrap());
+        let expected: Vec<Expected> = serde_json::from_slice(&output).unwrap();
+        assert_eq!(expected.len(), texts.len());
+        let config: TextConfig = serde_json::from_str("{}").unwrap();
+        for folder in [dir.path(), &saved] {
+            assert_eq!(folder == saved, folder.join("tokenizer.json").exists());
+            let tokenizer = Tokenizer::open(folder, &config).unwrap();
+            for Expected { text, ids } in &expected {
+                assert_eq!(&tokenizer.ids(text).unwrap(), ids, "{text:?} under {}", folder.display());
+            }
+        }
+    });
+}
