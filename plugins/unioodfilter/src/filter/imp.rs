@@ -4,7 +4,7 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 
-use super::decode::Decode;
+use super::front::{Front, Need};
 use crate::{
     meta, properties,
     score::{self, Score},
@@ -60,8 +60,8 @@ pub struct Filter {
     sink: gst::GhostPad,
     src: gst::GhostPad,
     score: Score,
-    /// Held while the branch is exchanged, which takes no other lock of ours.
-    decode: Mutex<Option<Decode>>,
+    /// What is in front of the scoring element now.
+    front: Mutex<Option<Front>>,
 }
 
 #[glib::object_subclass]
@@ -79,7 +79,7 @@ impl ObjectSubclass for Filter {
             .build();
         let src = gst::GhostPad::from_template(&template("src"));
         let score = glib::Object::builder().property("name", "score").build();
-        Self { sink, src, score, decode: Mutex::new(None) }
+        Self { sink, src, score, front: Mutex::new(None) }
     }
 }
 
@@ -134,7 +134,9 @@ impl ElementImpl for Filter {
         static TEMPLATES: OnceLock<Vec<gst::PadTemplate>> = OnceLock::new();
         TEMPLATES.get_or_init(|| {
             let raw = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
+            // These formats are scored as they are; the others are converted on the way in.
             let mut any = raw.clone();
+            any.make_mut().append(gst::Caps::new_empty_simple("video/x-raw"));
             for name in ENCODED {
                 any.make_mut().append(gst::Caps::new_empty_simple(name));
             }
@@ -153,9 +155,9 @@ impl ElementImpl for Filter {
             // A bin orders its children by their links, and decodebin's come late: left to the bin, it may stream
             // before what comes behind it is ready.
             self.score.set_state(gst::State::Paused)?;
-            let decode = self.decode.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(decode) = decode {
-                decode.prepare()?;
+            let front = self.front.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(front) = front {
+                front.prepare()?;
             }
         }
         self.parent_change_state(transition)
@@ -202,10 +204,9 @@ impl BinImpl for Filter {
 
 impl Filter {
     fn link(&self, pad: &gst::GhostPad, peer: &gst::Pad) -> Result<gst::PadLinkSuccess, gst::PadLinkError> {
-        let caps = peer.query_caps(None);
-        let raw = !caps.is_any() && !caps.is_empty() && caps.iter().all(|structure| structure.name() == "video/x-raw");
-        gst::debug!(CAT, imp = self, "linked to {}: {}", peer.name(), if raw { "raw video" } else { "a decoder goes in front" });
-        let target = self.route(raw).inspect_err(|error| {
+        let need = need(pad, peer);
+        gst::debug!(CAT, imp = self, "linked to {}, needs in front: {need:?}", peer.name());
+        let target = self.route(need).inspect_err(|error| {
             gst::element_imp_error!(self, gst::CoreError::MissingPlugin, ("{}", error.message));
         });
         let target = target.map_err(|_| gst::PadLinkError::Refused)?;
@@ -213,20 +214,31 @@ impl Filter {
         Ok(gst::PadLinkSuccess)
     }
 
-    /// Puts the decoder in front or takes it away, and says where the sink pad leads.
-    fn route(&self, raw: bool) -> Result<gst::Pad, glib::BoolError> {
+    /// Puts in front what is needed in place of what was there, and says where the sink pad leads.
+    fn route(&self, need: Need) -> Result<gst::Pad, glib::BoolError> {
         let score = self.score.static_pad("sink").ok_or_else(|| glib::bool_error!("the scoring element has no sink pad"))?;
-        let obj = self.obj();
-        let mut decode = self.decode.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = decode.take() {
-            old.remove(obj.upcast_ref());
+        let bin = self.obj().clone().upcast::<gst::Bin>();
+        let old = self.front.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(old) = old {
+            old.remove(&bin);
         }
-        if raw {
+        if need == Need::Nothing {
             return Ok(score);
         }
-        let new = Decode::add(obj.upcast_ref(), &score)?;
-        let sink = new.sink().ok_or_else(|| glib::bool_error!("decodebin has no sink pad"));
-        *decode = Some(new);
+        let front = Front::add(need, &bin, &score)?;
+        let sink = front.sink().ok_or_else(|| glib::bool_error!("the element in front has no sink pad"));
+        *self.front.lock().unwrap_or_else(PoisonError::into_inner) = Some(front);
         sink
     }
+}
+
+/// What the peer sends, or can send where it does not know yet. Only what the template takes counts: videotestsrc
+/// also has Bayer formats.
+fn need(pad: &gst::GhostPad, peer: &gst::Pad) -> Need {
+    let caps = peer.current_caps().unwrap_or_else(|| peer.query_caps(Some(&pad.pad_template_caps())));
+    if caps.is_empty() || caps.iter().any(|structure| structure.name() != "video/x-raw") {
+        return Need::Decoder;
+    }
+    let scored = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
+    if caps.can_intersect(&scored) { Need::Nothing } else { Need::Conversion }
 }

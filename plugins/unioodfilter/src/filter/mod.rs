@@ -1,6 +1,6 @@
 //! `unioodfilter`: the bin that users see.
 
-mod decode;
+mod front;
 mod imp;
 
 use gst::{glib, prelude::*};

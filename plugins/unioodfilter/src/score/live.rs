@@ -159,11 +159,8 @@ impl Score {
 
 /// The texts of the user's classes, or of the model set's.
 fn vocabulary(engine: &Engine, settings: &Settings) -> Result<Arc<Vocabulary>> {
-    match filled(settings.classes.as_deref()) {
-        Some(text) => engine.vocabulary(&parse_classes(text)?),
-        None => engine.vocabulary(&engine.models().manifest.classes),
-    }
-    .map_err(|error| match error {
+    let Some(text) = filled(settings.classes.as_deref()) else { return engine.vocabulary(&engine.models().manifest.classes) };
+    parse_classes(text).and_then(|classes| engine.vocabulary(&classes)).map_err(|error| match error {
         Error::Classes(problem) => Error::Classes(format!("{problem} (property `classes`)")),
         other => other,
     })

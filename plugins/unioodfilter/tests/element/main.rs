@@ -1,0 +1,10 @@
+//! The element as applications meet it, each file one concern.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod flow;
+mod formats;
+mod metadata;
+mod order;
+mod settings;
+mod sources;
+mod support;

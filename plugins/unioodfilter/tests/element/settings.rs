@@ -1,0 +1,274 @@
+//! Properties: names, defaults, what changes while playing, and what every mistake is answered with.
+
+use std::{fs, process::Command};
+
+use gst::{glib, prelude::*};
+use gst_video::VideoFormat;
+use gstuniood::OodMeta;
+use uniood::verdict::{Scored, Verdict};
+
+use crate::support::{
+    HANG, ModelSet, Pipeline, Rig, completes_within, filter, first_error, info, init, launch_settings, picture, said, shown,
+};
+
+#[test]
+fn every_property_of_the_documentation_has_its_default() {
+    init();
+    let fresh = gst::ElementFactory::make("unioodfilter").build().unwrap();
+    // Name, default, whether it may change while playing.
+    let table = [
+        ("model-dir", "(gchararray) NULL", false),
+        ("detector", "(gchararray) NULL", false),
+        ("classes", "(gchararray) NULL", true),
+        ("ood-threshold", "-10.0", true),
+        ("detection-threshold", "0.3", true),
+        ("iou-threshold", "0.5", true),
+        ("max-objects", "32", true),
+        ("min-object-size", "16", true),
+        ("object-class", "(gchararray) NULL", true),
+        ("scope", "object", true),
+        ("device", "auto", false),
+        ("precision", "auto", false),
+        ("batch-size", "16", false),
+        ("batch-timeout", "10", false),
+        ("background", "exact", true),
+        ("inference-interval", "1", true),
+        ("tracker", "none", true),
+        ("reclassify-interval", "1", true),
+        ("model-instance-id", "(gchararray) NULL", false),
+        ("model-cache-dir", "(gchararray) NULL", false),
+        ("overload", "block", true),
+        ("annotate", "true", true),
+        ("post-messages", "false", true),
+        ("keep-scores", "false", true),
+        ("stream-id", "(gchararray) NULL", false),
+    ];
+    for (name, default, playing) in table {
+        let pspec = fresh.find_property(name).unwrap_or_else(|| panic!("no {name}"));
+        let value = shown(&fresh, name);
+        let same =
+            value == default || default.parse::<f64>().is_ok_and(|number| value.parse() == Ok(number)) || value.to_lowercase() == default;
+        assert!(same, "{name} is {value}, wanted {default}");
+        assert_eq!(pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING), playing, "{name}");
+        assert!(!pspec.nick().is_empty() && pspec.blurb().is_some_and(|blurb| !blurb.is_empty()), "{name}");
+    }
+    assert!(fresh.find_property("stats").unwrap().flags() == glib::ParamFlags::READABLE);
+}
+
+#[test]
+fn gst_inspect_shows_the_element() {
+    init();
+    let library =
+        std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join("libgstuniood.so")).filter(|file| file.exists()));
+    let Some(library) = library else { return eprintln!("skipped: libgstuniood.so is not built") };
+    let Ok(shown) = Command::new("gst-inspect-1.0").arg(library).env_remove("G_DEBUG").output() else {
+        return eprintln!("skipped: no gst-inspect-1.0");
+    };
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.status.success() && text.contains("unioodfilter"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
+}
+
+fn scored(rig: &Rig, info: &gst_video::VideoInfo, number: u64) -> Scored {
+    rig.push(picture(info, number));
+    let meta = OodMeta::from_buffer(&rig.buffer()).unwrap();
+    match &meta.objects[0].verdict {
+        Verdict::Scored(scored) => scored.clone(),
+        Verdict::Unscored(reason) => panic!("unscored: {reason:?}"),
+    }
+}
+
+#[test]
+fn classes_change_between_two_frames_and_a_bad_list_leaves_the_old_one() {
+    completes_within(HANG, || {
+        let filter = filter(&ModelSet::golden());
+        filter.set_property("keep-scores", true);
+        let rig = Rig::new(filter);
+        let info = info(VideoFormat::I420, 96, 64);
+        rig.start(&info);
+        let names = |scored: &Scored| scored.omegas.as_ref().unwrap().iter().map(|(class, _)| class.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&scored(&rig, &info, 0)).len(), 5);
+        rig.filter.set_property("classes", "bus, raccoon");
+        let two = scored(&rig, &info, 1);
+        assert_eq!(names(&two), ["bus", "raccoon"]);
+        assert!(["bus", "raccoon"].contains(&&*two.nearest));
+        for (bad, word) in [("bus,,car", "empty"), ("bus,bus", "twice"), ("/no/such/file", "/no/such/file")] {
+            rig.filter.set_property("classes", bad);
+            let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
+            assert!(said(&warning).contains(word) && said(&warning).contains("classes stays as it was"), "{}", said(&warning));
+            assert_eq!(names(&scored(&rig, &info, 2)), ["bus", "raccoon"]);
+            assert_eq!(rig.filter.property::<String>("classes"), "bus, raccoon");
+        }
+        rig.filter.set_property("classes", None::<&str>);
+        assert_eq!(names(&scored(&rig, &info, 3)).len(), 5);
+    });
+}
+
+#[test]
+fn classes_may_change_while_frames_flow() {
+    completes_within(HANG, || {
+        let filter = filter(&ModelSet::golden());
+        filter.set_property("keep-scores", true);
+        let rig = Rig::new(filter);
+        let info = info(VideoFormat::I420, 96, 64);
+        rig.start(&info);
+        let changing = rig.filter.clone();
+        let changer = std::thread::Builder::new()
+            .spawn(move || {
+                for turn in 0..20 {
+                    changing.set_property("classes", ["bus,raccoon", "motorcycle,bus,pedestrian"][turn % 2]);
+                }
+            })
+            .unwrap();
+        for number in 0..200 {
+            rig.push(picture(&info, number));
+        }
+        changer.join().unwrap();
+        for buffer in rig.buffers() {
+            let meta = OodMeta::from_buffer(&buffer).unwrap();
+            let Verdict::Scored(scored) = &meta.objects[0].verdict else { panic!("unscored") };
+            let names: Vec<_> = scored.omegas.as_ref().unwrap().iter().map(|(class, _)| &**class).collect();
+            let one_list = [5, 2, 3].contains(&names.len()) && names.contains(&&*scored.nearest);
+            assert!(one_list, "{names:?}");
+        }
+    });
+}
+
+#[test]
+fn thresholds_and_scope_change_between_two_frames() {
+    completes_within(HANG, || {
+        let rig = Rig::new(filter(&ModelSet::golden()));
+        let info = info(VideoFormat::I420, 96, 64);
+        rig.start(&info);
+        assert!(scored(&rig, &info, 0).threshold.abs() < f32::EPSILON, "the set's");
+        rig.filter.set_property("ood-threshold", 2.0);
+        assert!(scored(&rig, &info, 1).ood);
+        rig.filter.set_property("ood-threshold", -2.0);
+        assert!(!scored(&rig, &info, 2).ood);
+        rig.filter.set_property_from_str("scope", "image");
+        rig.push(picture(&info, 3));
+        assert!(OodMeta::from_buffer(&rig.buffer()).unwrap().image.is_some());
+    });
+}
+
+#[test]
+fn what_later_versions_bring_is_refused_at_start_and_kept_neutral_while_playing() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        for (name, value, neutral) in [
+            ("tracker", "sort", "none"),
+            ("reclassify-interval", "5", "1"),
+            ("inference-interval", "3", "1"),
+            ("model-instance-id", "shared", ""),
+            ("precision", "fp16", "auto"),
+            ("background", "shared", "exact"),
+        ] {
+            let fresh = filter(&set);
+            fresh.set_property_from_str(name, value);
+            let bus = gst::Bus::new();
+            fresh.set_bus(Some(&bus));
+            assert!(fresh.set_state(gst::State::Paused).is_err(), "{name}");
+            let sentence = first_error(&bus);
+            assert!(sentence.contains(name) && sentence.contains(&format!("leave {name}=")), "{sentence}");
+            fresh.set_state(gst::State::Null).unwrap();
+
+            fresh.set_property_from_str(name, neutral);
+            let rig = Rig::new(fresh);
+            rig.filter.set_property_from_str(name, value);
+            let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
+            assert!(said(&warning).contains(name), "{}", said(&warning));
+            assert!(!shown(&rig.filter, name).to_lowercase().contains(value), "{name} is {}", shown(&rig.filter, name));
+        }
+    });
+}
+
+/// The sentence with which a start fails.
+fn refusal(filter: &gst::Element) -> String {
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    assert!(filter.set_state(gst::State::Paused).is_err());
+    let sentence = first_error(&bus);
+    filter.set_state(gst::State::Null).unwrap();
+    sentence
+}
+
+#[test]
+fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        let fresh = filter(&set);
+        let check = |property: &str, value: Option<&str>, words: &[&str]| {
+            let before = fresh.property_value(property);
+            fresh.set_property(property, value);
+            let sentence = refusal(&fresh);
+            assert!(words.iter().all(|word| sentence.contains(word)), "{property}={value:?}: {sentence}");
+            fresh.set_property_from_value(property, &before);
+        };
+        if std::env::var_os("UNIOOD_MODELS").is_none() {
+            check("model-dir", None, &["model-dir", "UNIOOD_MODELS"]);
+            check("model-dir", Some(""), &["model-dir", "UNIOOD_MODELS"]);
+        }
+        check("model-dir", Some("/no/such/set"), &["/no/such/set/uniood.json", "read"]);
+        check("detector", None, &["detector"]);
+        check("detector", Some("/no/such.onnx"), &["/no/such.onnx"]);
+        check("device", Some("abacus"), &["abacus", "cpu"]);
+        check("device", Some("cuda:99"), &["cuda:99"]);
+        check("classes", Some("bus,,car"), &["classes", "empty"]);
+        check("classes", Some("/no/such/list.txt"), &["/no/such/list.txt"]);
+        let empty = tempfile::NamedTempFile::with_suffix(".txt").unwrap();
+        check("classes", empty.path().to_str(), &["class"]);
+        let broken = ModelSet::written(|manifest, _| manifest["threshold"] = "high".into());
+        check("model-dir", Some(broken.dir()), &["uniood.json"]);
+        let garbage = ModelSet::written(|manifest, dir| {
+            fs::write(dir.join("combiner.safetensors"), [0xFF; 64]).unwrap();
+            manifest["combiner"] = "combiner.safetensors".into();
+        });
+        check("model-dir", Some(garbage.dir()), &["combiner.safetensors"]);
+        assert!(fresh.set_state(gst::State::Paused).is_ok(), "it starts with what was set right again");
+        fresh.set_state(gst::State::Null).unwrap();
+    });
+}
+
+#[test]
+fn unioodmodels_names_the_set_where_the_property_does_not() {
+    // In a process of its own: the environment belongs to all tests.
+    init();
+    if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
+        return eprintln!("skipped: no gst-launch-1.0");
+    }
+    let library =
+        std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join("libgstuniood.so")).filter(|file| file.exists()));
+    let Some(library) = library else { return eprintln!("skipped: libgstuniood.so is not built") };
+    completes_within(HANG, move || {
+        let set = ModelSet::golden();
+        let line = "videotestsrc num-buffers=2 ! unioodfilter detector=frame ! fakesink";
+        let launched = Command::new("gst-launch-1.0")
+            .arg(format!("--gst-plugin-load={}", library.display()))
+            .args(line.split(' '))
+            .env("UNIOOD_MODELS", set.dir())
+            .env_remove("G_DEBUG")
+            .output()
+            .unwrap();
+        assert!(launched.status.success(), "{}", String::from_utf8_lossy(&launched.stderr));
+    });
+}
+
+#[test]
+fn stats_count_what_went_through() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        let line = format!(
+            "videotestsrc num-buffers=20 ! video/x-raw,width=96,height=64 ! unioodfilter name=f {} ! fakesink",
+            launch_settings(&set)
+        );
+        let pipeline = Pipeline::parse(&line);
+        pipeline.by_name("f").set_property("ood-threshold", 2.0);
+        pipeline.play().unwrap();
+        let stats: gst::Structure = pipeline.by_name("f").property("stats");
+        for (field, wanted) in [("frames", 20), ("objects", 20), ("ood", 20), ("errors", 0)] {
+            assert_eq!(stats.get::<u64>(field), Ok(wanted), "{field}");
+        }
+        assert!(stats.get::<f64>("fps").unwrap() > 0.0);
+        let ms = stats.get::<gst::Structure>("ms").unwrap();
+        assert!(ms.get::<f64>("encode").unwrap() > 0.0 && ms.get::<f64>("total").unwrap() >= ms.get::<f64>("encode").unwrap() / 2.0);
+    });
+}
