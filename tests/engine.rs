@@ -187,3 +187,25 @@ fn an_answer_comes_after_the_engine_let_the_pixels_go() {
         }
     });
 }
+
+#[test]
+fn an_engine_that_nobody_waits_for_leaves_its_batches() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 1024, None)).unwrap();
+        let settings = settings(&engine, |_| {});
+        let whole = submit(&engine, 0, boxes(4), &settings);
+        engine.flush();
+        let one = std::time::Instant::now();
+        whole.wait().unwrap();
+        let one = one.elapsed();
+        // Two hundred times that work is under way when the engine goes.
+        for shade in 0..200 {
+            drop(submit(&engine, shade, boxes(4), &settings));
+        }
+        engine.flush();
+        let dropped = std::time::Instant::now();
+        drop(engine);
+        assert!(dropped.elapsed() < one * 100 + Duration::from_secs(1), "{:?}", dropped.elapsed());
+    });
+}

@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::runtime::user_cache;
-use crate::{Error, Result};
-
-/// Changes when the graphs that this version builds change.
-const BUILDER: &str = concat!("uniood-graph/1/", env!("CARGO_PKG_VERSION"));
+use crate::{Error, Result, graph::SOURCES};
 
 /// The graph file's name in its folder; its external data lies beside it.
 const GRAPH: &str = "graph.onnx";
@@ -56,7 +53,10 @@ pub(super) fn graph(cache_dir: Option<&Path>, kind: &str, sources: &[PathBuf], b
 
 fn key(kind: &str, sources: &[PathBuf]) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(BUILDER.as_bytes()).update(kind.as_bytes());
+    for code in SOURCES {
+        hasher.update(code.as_bytes());
+    }
+    hasher.update(kind.as_bytes());
     for source in sources {
         let name = source.file_name().unwrap_or_default().as_encoded_bytes();
         hasher.update(&(name.len() as u64).to_le_bytes()).update(name);
@@ -93,5 +93,11 @@ mod tests {
         let failed = graph(Some(dir.path()), "vision", &[], |_| Err(Error::Worker));
         assert!(matches!(failed, Err(Error::Worker)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn every_file_of_the_graph_builder_is_part_of_the_key() {
+        let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/graph")).unwrap().count();
+        assert_eq!(files, SOURCES.len());
     }
 }

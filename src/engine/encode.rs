@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use crossbeam_channel::Receiver;
 use ndarray::{Array2, ArrayView1, ArrayView4};
 
-use super::{Device, EngineConfig, Session, batch::Batch, cache};
+use super::{Device, EngineConfig, Session, batch::Batch, cache, session::Terminator};
 use crate::{Error, Result, graph, score::ClassScores};
 
 /// The dual encoder with its session. `ObjectPair* ─▶ DualEncoding* ─▶ ClassScores*`, all inside the graph.
@@ -27,6 +27,10 @@ impl Encoder {
 
     pub(super) const fn device(&self) -> &Device {
         self.session.device()
+    }
+
+    pub(super) fn terminator(&self) -> Terminator {
+        self.session.terminator()
     }
 
     pub(super) const fn threads(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -92,8 +92,9 @@ pub struct Timings {
 
 /// The receiving end of one frame's reply.
 pub struct Ticket {
-    pub(super) reply: Receiver<Answer>,
-    pub(super) cancelled: Arc<AtomicBool>,
+    reply: Receiver<Answer>,
+    cancelled: Arc<AtomicBool>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// A wait was given up because the caller's abort channel closed.
@@ -104,6 +105,17 @@ pub struct Aborted;
 pub type Abort = Receiver<std::convert::Infallible>;
 
 impl Ticket {
+    /// A ticket that counts in `waiting` while it lives.
+    pub(super) fn new(reply: Receiver<Answer>, waiting: &Arc<AtomicUsize>) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self { reply, cancelled: Arc::default(), waiting: Arc::clone(waiting) }
+    }
+
+    /// Set once nobody waits for the answer any more.
+    pub(super) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancelled)
+    }
+
     /// To select on, beside an abort channel. Disconnected without a message: the worker died ([`Error::Worker`]).
     #[must_use]
     pub const fn receiver(&self) -> &Receiver<Answer> {
@@ -123,5 +135,6 @@ impl Drop for Ticket {
     /// Work for an answer that nobody waits for is left undone.
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -23,7 +23,10 @@ mod task;
 mod texts;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::Instant,
 };
@@ -36,17 +39,22 @@ pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, 
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
 pub use session::{Element, Input, Outputs, Port, Session};
 
-use self::{batch::Closing, detect::ToDetect, task::Submitted};
+use self::{batch::Closing, detect::ToDetect, session::Terminator, task::Submitted};
 use crate::{Error, Result, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};
 
 /// Frames waiting for the detect stage: one under way, one ready.
 const JOBS: usize = 2;
 
-/// One per model set, device and detector; shared by every stream that uses it. Dropping it ends its threads.
+/// One per model set, device and detector; shared by every stream that uses it.
+///
+/// Dropping it ends its threads: after the frames that somebody still holds a ticket for, at once where nobody does.
 pub struct Engine {
     config: EngineConfig,
     device_words: String,
     jobs: Option<Sender<ToDetect>>,
+    /// Tickets that are held somewhere.
+    waiting: Arc<AtomicUsize>,
+    encoder: Terminator,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -59,6 +67,7 @@ impl Engine {
         let spec = PairSpec::new(config.models.clip.vision.image_size, config.models.clip.image_mean);
         let encoder = encode::Encoder::open(config)?;
         let detector = detector::Detector::open(config)?;
+        let terminator = encoder.terminator();
         let device_words = match encoder.device() {
             device @ Device::Cpu => format!("{device} ({} threads)", encoder.threads()),
             device => device.to_string(),
@@ -73,7 +82,7 @@ impl Engine {
             spawn("uniood-batch", move || batch::run(&spec, closing, &to_batch, &batches))?,
             spawn("uniood-detect", move || detect::run(detector, &to_detect, &objects))?,
         ];
-        Ok(Self { config: config.clone(), device_words, jobs: Some(jobs), workers })
+        Ok(Self { config: config.clone(), device_words, jobs: Some(jobs), waiting: Arc::default(), encoder: terminator, workers })
     }
 
     /// The texts of a class list under the set's templates; runs the text tower (some 10 ms a class).
@@ -101,7 +110,7 @@ impl Engine {
     /// # Errors
     /// [`Aborted`] when `abort` closed before there was room.
     pub fn submit(&self, job: Job, abort: &Abort) -> Result<Ticket, Aborted> {
-        let (message, ticket) = message(job);
+        let (message, ticket) = self.message(job);
         select! {
             send(self.jobs(), message) -> _ => Ok(ticket),
             recv(abort) -> _ => Err(Aborted),
@@ -113,7 +122,7 @@ impl Engine {
     /// # Errors
     /// The job itself when the queue is full.
     pub fn try_submit(&self, job: Job) -> Result<Ticket, Job> {
-        let (message, ticket) = message(job);
+        let (message, ticket) = self.message(job);
         match self.jobs().try_send(message) {
             Err(TrySendError::Full(ToDetect::Frame(submitted, boxes))) => {
                 Err(Job { frame: submitted.frame, boxes, settings: submitted.settings })
@@ -128,6 +137,13 @@ impl Engine {
         let _ = self.jobs().send(ToDetect::Flush);
     }
 
+    fn message(&self, job: Job) -> (ToDetect, Ticket) {
+        let (reply, answer) = bounded(1);
+        let ticket = Ticket::new(answer, &self.waiting);
+        let submitted = Submitted { frame: job.frame, settings: job.settings, reply, cancelled: ticket.cancelled(), at: Instant::now() };
+        (ToDetect::Frame(submitted, job.boxes), ticket)
+    }
+
     fn jobs(&self) -> &Sender<ToDetect> {
         self.jobs.as_ref().expect("the sender is taken in drop alone")
     }
@@ -136,18 +152,15 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.jobs = None;
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            // Nobody waits for the batch under way, which may take seconds.
+            self.encoder.terminate();
+        }
         for worker in self.workers.drain(..) {
             // A worker's panic was already told to everyone who waited for its replies.
             let _ = worker.join();
         }
     }
-}
-
-fn message(job: Job) -> (ToDetect, Ticket) {
-    let (reply, answer) = bounded(1);
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let submitted = Submitted { frame: job.frame, settings: job.settings, reply, cancelled: Arc::clone(&cancelled), at: Instant::now() };
-    (ToDetect::Frame(submitted, job.boxes), Ticket { reply: answer, cancelled })
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -2,16 +2,16 @@
 
 use std::{
     borrow::Cow,
-    fs,
+    fmt, fs,
     num::NonZero,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
 use ort::{
-    session::{Session as OrtSession, SessionInputValue, builder::SessionBuilder},
+    session::{RunOptions, Session as OrtSession, SessionInputValue, builder::SessionBuilder},
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
@@ -19,14 +19,32 @@ use super::{Device, runtime::Runtime};
 use crate::{Error, Result};
 
 /// A loaded model; a worker thread has its own.
-#[derive(Debug)]
 pub struct Session {
     inner: OrtSession,
+    options: Arc<RunOptions>,
     stage: &'static str,
     device: Device,
     threads: usize,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("stage", &self.stage).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// Ends the runs of a session from another thread: the one under way, which fails soon, and every one after it.
+pub(super) struct Terminator(Arc<RunOptions>);
+
+impl Terminator {
+    pub(super) fn terminate(&self) {
+        if let Err(error) = self.0.terminate() {
+            // The run then goes on to its end, which only takes longer.
+            tracing::debug!(%error, "terminate");
+        }
+    }
 }
 
 /// An input or output of a model.
@@ -119,7 +137,8 @@ impl Session {
                 _ => Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string()))),
             })?;
             let (inputs, outputs) = (ports(inner.inputs()), ports(inner.outputs()));
-            return Ok(Self { inner, stage, device: candidate, threads, inputs, outputs });
+            let options = RunOptions::new().map_err(|error| Error::Runtime(format!("no run options could be made: {error}")))?;
+            return Ok(Self { inner, options: Arc::new(options), stage, device: candidate, threads, inputs, outputs });
         }
         Err(refusal.unwrap_or_else(|| device.refused("no execution provider was tried")))
     }
@@ -154,6 +173,11 @@ impl Session {
         self.inner.metadata().ok()?.custom(key)
     }
 
+    /// What ends this session's runs from another thread.
+    pub(super) fn terminator(&self) -> Terminator {
+        Terminator(Arc::clone(&self.options))
+    }
+
     /// Runs the model once; every input is given by name.
     ///
     /// # Errors
@@ -167,7 +191,7 @@ impl Session {
             let value = tensor.value().map_err(|error| failed(format!("input `{name}`: {error}")))?;
             values.push((Cow::Borrowed(name), value));
         }
-        let outputs = self.inner.run(values).map_err(|error| failed(one_line(&error.to_string())))?;
+        let outputs = self.inner.run_with_options(values, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
         let mut tensors = Vec::with_capacity(outputs.len());
         for (name, value) in &outputs {
             let array = value.try_extract_array::<f32>().map_err(|error| failed(format!("output `{name}`: {error}")))?;

@@ -35,6 +35,19 @@ use crate::{
 /// The version of the graphs' inputs and outputs, in their metadata under `schema`.
 pub const SCHEMA: &str = "uniood.graph/1";
 
+/// The source of everything that decides what a graph is: a cached graph is only as good as the code that built it.
+pub(crate) const SOURCES: [&str; 9] = [
+    include_str!("builder.rs"),
+    include_str!("combiner.rs"),
+    include_str!("image.rs"),
+    include_str!("mod.rs"),
+    include_str!("model.rs"),
+    include_str!("onnx.rs"),
+    include_str!("text.rs"),
+    include_str!("tower.rs"),
+    include_str!("transformer.rs"),
+];
+
 /// Names of inputs and outputs.
 pub mod port {
     /// Crops, RGB levels.
