@@ -181,3 +181,65 @@ pub fn check_classes<S: AsRef<str>>(classes: &[S]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// A golden CLIP and combiner under a manifest that a test may change.
+    fn open(change: impl FnOnce(&mut Value)) -> Result<ModelSet> {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/no_cnn_g4_wide");
+        let mut manifest = json!({
+            "schema": SCHEMA, "name": "test", "licence": "MIT", "clip": golden.join("clip"), "combiner": golden.join("combiner.safetensors"),
+            "classes": ["car", "bus"], "templates": ["A photo of a {}"], "threshold": 0.1,
+        });
+        change(&mut manifest);
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(MANIFEST), manifest.to_string()).unwrap();
+        ModelSet::open(dir.path())
+    }
+
+    #[test]
+    fn a_sound_manifest_is_read_and_templates_have_a_default() {
+        let set = open(|manifest| drop(manifest.as_object_mut().unwrap().remove("templates"))).unwrap();
+        assert_eq!(set.manifest.templates, ["A photo of a {}"]);
+        assert!(open(|manifest| manifest["combiner"] = Value::Null).unwrap().combiner_path().is_none());
+    }
+
+    #[test]
+    fn every_slip_in_a_manifest_is_named() {
+        for (key, value, sentence) in [
+            ("schema", json!("uniood.models/9"), "`schema` is `uniood.models/9`"),
+            ("colour", json!(1), "unknown field `colour`"),
+            ("classes", json!([]), "`classes`"),
+            ("classes", json!(["car", " "]), "empty name"),
+            ("classes", json!(["car", "CAR"]), "`CAR` stands there twice"),
+            ("templates", json!([]), "`templates` is an empty list"),
+            ("templates", json!(["a photo"]), "`{}` once"),
+            ("templates", json!(["{} or {}"]), "`{}` once"),
+            ("threshold", json!("high"), "not a model set manifest"),
+            ("threshold", json!(null), "not a model set manifest"),
+            ("clip", json!("nowhere"), "nowhere"),
+            ("combiner", json!("none.safetensors"), "none.safetensors"),
+            ("detector", json!({"file": "none.onnx", "layout": "yolox", "labels": []}), "none.onnx"),
+            ("detector", json!({"file": "a.onnx", "layout": "yolo99", "labels": []}), "yolo99"),
+        ] {
+            let error = open(|manifest| manifest[key] = value.clone()).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{key}: {value}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_manifest_makes_the_reader_panic(text in "\\PC{0,200}", cut in 0usize..400, key in "[a-z]{0,9}", number in any::<f64>()) {
+            let dir = tempfile::tempdir().unwrap();
+            let whole = json!({"schema": SCHEMA, "name": text, "licence": "", "clip": key, "combiner": null, "classes": [text, key], "threshold": number, "templates": [text]}).to_string();
+            for manifest in [text.clone(), whole.clone(), whole.chars().take(cut).collect()] {
+                fs::write(dir.path().join(MANIFEST), manifest).unwrap();
+                prop_assert!(ModelSet::open(dir.path()).is_err());
+            }
+        }
+    }
+}
