@@ -14,8 +14,8 @@ use crate::{
 pub(super) static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("unioodfilter", gst::DebugColorFlags::empty(), Some("UNI-OOD filter")));
 
-/// What a decoder in front can take. Not ANY: with ANY, `qtdemux ! unioodfilter` links the audio pad.
-const ENCODED: [&str; 37] = [
+/// What a decoder in front can take, and RTP video. Not ANY: with ANY, `qtdemux ! unioodfilter` links the audio pad.
+const ENCODED: [&str; 36] = [
     "video/quicktime",
     "video/x-matroska",
     "video/webm",
@@ -52,7 +52,6 @@ const ENCODED: [&str; 37] = [
     "multipart/x-mixed-replace",
     "application/ogg",
     "application/mxf",
-    "application/x-rtp",
 ];
 
 /// The bin.
@@ -140,6 +139,7 @@ impl ElementImpl for Filter {
             for name in ENCODED {
                 any.make_mut().append(gst::Caps::new_empty_simple(name));
             }
+            any.make_mut().append(gst::Caps::builder("application/x-rtp").field("media", "video").build());
             let template =
                 |name, direction, presence, caps| gst::PadTemplate::new(name, direction, presence, caps).expect("the caps are valid");
             vec![

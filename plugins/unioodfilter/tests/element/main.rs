@@ -5,6 +5,7 @@ mod flow;
 mod formats;
 mod metadata;
 mod order;
+mod pipelines;
 mod settings;
 mod sources;
 mod support;

@@ -169,6 +169,13 @@ fn a_peer_that_is_exchanged_is_looked_at_anew() {
             raw.unlink(&sink).unwrap();
         }
         assert!(audio.link(&sink).is_err(), "sound is no video");
+        let rtp = |caps: &str| {
+            let source = gst::ElementFactory::make("udpsrc").property_from_str("caps", caps).build().unwrap();
+            pipeline.add(&source).unwrap();
+            source.static_pad("src").unwrap()
+        };
+        assert!(rtp("application/x-rtp,media=audio,encoding-name=OPUS").link(&sink).is_err(), "nor is it over RTP");
+        assert!(rtp("application/x-rtp,encoding-name=H264").link(&sink).is_ok());
     });
 }
 
