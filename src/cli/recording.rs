@@ -148,7 +148,7 @@ impl Recorder {
         // Fragments while it grows, so that even a killed process leaves a playable file; a plain MP4 when it is closed.
         let description = format!(
             "queue max-size-buffers=8 ! videocrop name=even ! videoconvert ! {encoder} ! \
-             mp4mux fragment-duration=2000 fragment-mode=first-moov-then-finalise ! filesink name=file"
+             mp4mux fragment-duration=500 fragment-mode=first-moov-then-finalise ! filesink name=file"
         );
         let bin = gst::parse::bin_from_description(&description, true).context("the recording part of the pipeline")?;
         let file = bin.by_name("file").context("the recorder's filesink")?;
