@@ -51,8 +51,10 @@ impl Kind {
 pub enum Habitat {
     /// Drives along a lane.
     Lane,
-    /// Crosses the road from side to side.
+    /// Walks across the road.
     Crossing,
+    /// Drives across it at a junction.
+    Junction,
     /// Walks along the road, on the pavement or the verge.
     Walk,
     /// Stands at the kerb.
@@ -136,7 +138,7 @@ impl Class {
     }
 }
 
-use Habitat::{Crossing, Field, Kerb, Lane, Pole, Rail, Road, Sky, Walk};
+use Habitat::{Crossing, Field, Junction, Kerb, Lane, Pole, Rail, Road, Sky, Walk};
 
 const fn id(name: &'static str, make: Maker, habitats: &'static [Habitat], weights: [f32; 4]) -> Row {
     Row { name, kind: Kind::Id, make, habitats, weights }
@@ -152,10 +154,10 @@ const fn unseen(name: &'static str, make: Maker, habitats: &'static [Habitat], w
 
 static TABLE: [Row; 39] = [
     id("pedestrian", people::pedestrian, &[Walk, Crossing], [3.0, 2.6, 1.0, 1.4]),
-    id("rider", bikes::rider, &[Lane, Crossing], [2.4, 2.4, 1.6, 2.0]),
-    id("car", car::car, &[Lane, Crossing, Kerb], [2.6, 2.6, 3.0, 2.4]),
-    id("truck", truck::truck, &[Lane, Crossing], [1.8, 1.4, 3.0, 1.8]),
-    id("bus", bus::bus, &[Lane, Crossing], [1.8, 1.6, 1.4, 1.2]),
+    id("rider", bikes::rider, &[Lane, Junction, Crossing], [2.4, 2.4, 1.6, 2.0]),
+    id("car", car::car, &[Lane, Junction, Kerb], [2.6, 2.6, 3.0, 2.4]),
+    id("truck", truck::truck, &[Lane, Junction], [1.8, 1.4, 3.0, 1.8]),
+    id("bus", bus::bus, &[Lane, Junction], [1.8, 1.6, 1.4, 1.2]),
     id("train", train::train, &[Rail], [1.0, 1.0, 1.0, 1.0]),
     id("motorcycle", bikes::motorcycle, &[Kerb, Road], [1.8, 1.8, 1.4, 1.2]),
     id("bicycle", bikes::bicycle, &[Kerb], [2.0, 2.0, 0.8, 1.4]),

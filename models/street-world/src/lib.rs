@@ -10,9 +10,15 @@
 pub mod brush;
 pub mod class;
 pub mod colour;
+pub mod error;
+pub mod film;
 pub mod lettering;
+pub mod optics;
+pub mod paint;
 pub mod picture;
 pub mod plate;
 pub mod random;
+pub mod scene;
 pub mod sheet;
 pub mod things;
+pub mod truth;

@@ -1,0 +1,102 @@
+//! What several commands ask for.
+
+use clap::ValueEnum;
+use street_world::{
+    film::Settings,
+    optics,
+    scene::{Contents, Viewpoint},
+    truth::coco,
+};
+
+/// The world and its camera.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct World {
+    /// The seed that everything follows from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Width and height in pixels, 16 to 8192 each
+    #[arg(long, default_value = "640x360", value_parser = size)]
+    pub(crate) size: (u32, u32),
+    /// The camera
+    #[arg(long, value_enum, default_value = "plain")]
+    pub(crate) camera: Camera,
+    /// The share of objects that are out of distribution
+    #[arg(long, default_value_t = Contents::MIXED.ood)]
+    pub(crate) ood: f32,
+    /// The share of these whose class is in no caption
+    #[arg(long, default_value_t = Contents::MIXED.unseen)]
+    pub(crate) unseen: f32,
+    /// No billboards, nothing in shop windows
+    #[arg(long)]
+    pub(crate) no_look_alikes: bool,
+}
+
+impl World {
+    pub(crate) fn settings(&self, viewpoint: Viewpoint, fps: f64) -> Settings {
+        let contents = Contents { ood: self.ood, unseen: self.unseen, look_alikes: !self.no_look_alikes };
+        let (width, height) = self.size;
+        Settings { seed: self.seed, width, height, fps, viewpoint, contents, camera: self.camera.into() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Camera {
+    Plain,
+    Lowlight,
+    Wide,
+    LensRain,
+    Sodium,
+}
+
+impl From<Camera> for optics::Camera {
+    fn from(camera: Camera) -> Self {
+        match camera {
+            Camera::Plain => Self::Plain,
+            Camera::Lowlight => Self::Lowlight,
+            Camera::Wide => Self::Wide,
+            Camera::LensRain => Self::LensRain,
+            Camera::Sodium => Self::Sodium,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum View {
+    /// A camera in a car
+    Drive,
+    /// A camera on a mast
+    Surveillance,
+}
+
+impl From<View> for Viewpoint {
+    fn from(view: View) -> Self {
+        match view {
+            View::Drive => Self::Drive,
+            View::Surveillance => Self::Surveillance,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ids {
+    /// 1, 2, …
+    Number,
+    /// The file's name without its ending
+    String,
+}
+
+impl From<Ids> for coco::Ids {
+    fn from(ids: Ids) -> Self {
+        match ids {
+            Ids::Number => Self::Number,
+            Ids::String => Self::String,
+        }
+    }
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let (width, height) = text.split_once(['x', '×']).ok_or("write it as WIDTHxHEIGHT, such as 640x360")?;
+    let side =
+        |side: &str| side.parse::<u32>().map_err(|_| format!("`{side}` is not a number of pixels; write WIDTHxHEIGHT, such as 640x360"));
+    Ok((side(width)?, side(height)?))
+}
