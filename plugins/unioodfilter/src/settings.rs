@@ -93,6 +93,11 @@ pub(crate) struct EngineKey {
 }
 
 impl EngineKey {
+    /// Whether the device is left to the engine.
+    pub(crate) fn device_is_chosen_by_engine(&self) -> bool {
+        self.device == Device::Auto
+    }
+
     /// Reads the model set and adds it to what the settings say.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ pub(crate) struct Score {
     pub(super) overlay: Mutex<Overlay>,
     /// The last frame's model run failed: warned of once, not for every frame.
     pub(super) failing: AtomicBool,
+    /// Upstream said that it is live: latency matters.
+    pub(super) live: AtomicBool,
     /// Sequence number of the last seek, which a pipeline sends to each of its sinks.
     pub(super) last_seek: Mutex<Option<gst::Seqnum>>,
 }
@@ -121,6 +123,7 @@ impl ObjectSubclass for Score {
             stats: Mutex::default(),
             overlay: Mutex::default(),
             failing: AtomicBool::new(false),
+            live: AtomicBool::new(false),
             last_seek: Mutex::default(),
         }
     }
@@ -208,6 +211,7 @@ impl Score {
         *lock(&self.stats) = Stats::default();
         *lock(&self.last_seek) = None;
         self.failing.store(false, Ordering::Relaxed);
+        self.live.store(false, Ordering::Relaxed);
         Ok(())
     }
 

@@ -65,6 +65,11 @@ impl Lines {
         self.queue(Line::Event(event));
     }
 
+    /// Whether somebody takes the lines: then video may go unlinked, or end early.
+    pub(super) fn are_taken(&self) -> bool {
+        self.pad.is_linked() && !matches!(self.pad.last_flow_result(), Err(gst::FlowError::NotLinked | gst::FlowError::Eos))
+    }
+
     /// Ends every wait.
     pub(super) fn abort(&self) {
         self.feed.lane().close();

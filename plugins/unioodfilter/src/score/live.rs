@@ -110,7 +110,12 @@ impl Score {
             old
         } else {
             let running = Arc::new(Running::open(key)?);
-            gst::info!(CAT, imp = self, "models run on {}", running.engine.device());
+            let device = running.engine.device();
+            gst::info!(CAT, imp = self, "models run on {device}");
+            if running.key.device_is_chosen_by_engine() {
+                // Nothing is chosen in silence.
+                gst::element_imp_info!(self, gst::ResourceError::Settings, ("device auto: models run on {device}"));
+            }
             running
         };
         let vocabulary = vocabulary(&running.engine, &settings)?;

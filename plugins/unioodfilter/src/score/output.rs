@@ -176,15 +176,20 @@ impl Score {
             };
             lines.frame(&self.srcpad, &buffer, &FrameReport::new(&header, &answer));
         }
-        self.srcpad.push(buffer).map(|_| ())
+        match self.srcpad.push(buffer) {
+            Err(gst::FlowError::NotLinked | gst::FlowError::Eos) if self.lines().is_some_and(|lines| lines.are_taken()) => Ok(()),
+            pushed => pushed.map(|_| ()),
+        }
     }
 
     fn watch_latency(&self, arrival: Instant, total: Duration) {
         if lock(&self.latency).observe(arrival, total) {
             let declared = lock(&self.latency).declared();
             gst::debug!(CAT, imp = self, "latency is now {declared:?}");
-            // Without a bus there is nobody to ask again.
-            let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+            if self.live.load(Ordering::Relaxed) {
+                // Without a bus there is nobody to ask again.
+                let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+            }
         }
     }
 
@@ -229,6 +234,7 @@ impl Score {
         }
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
             let (live, min, max) = latency.result();
+            self.live.store(live, Ordering::Relaxed);
             if live {
                 let own = gst::ClockTime::try_from(lock(&self.latency).declared()).unwrap_or(gst::ClockTime::MAX);
                 latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));

@@ -181,3 +181,20 @@ fn the_meta_pad_may_stay_unlinked_and_come_late() {
         rig.filter.release_request_pad(&pad);
     });
 }
+
+#[test]
+fn the_lines_may_be_all_that_is_wanted_and_outlast_the_video() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        for video in ["", "! fakesink name=video num-buffers=3"] {
+            let line = format!(
+                "videotestsrc num-buffers=30 ! video/x-raw,width=96,height=64 ! unioodfilter name=f {} {video} f.meta ! fakesink name=lines",
+                launch_settings(&set)
+            );
+            let pipeline = Pipeline::parse(&line);
+            let kept = pipeline.keep("lines");
+            pipeline.play().unwrap();
+            assert_eq!(lines(&kept.lock().unwrap()).len(), 30, "{video}");
+        }
+    });
+}

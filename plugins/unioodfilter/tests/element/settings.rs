@@ -272,3 +272,15 @@ fn stats_count_what_went_through() {
         assert!(ms.get::<f64>("encode").unwrap() > 0.0 && ms.get::<f64>("total").unwrap() >= ms.get::<f64>("encode").unwrap() / 2.0);
     });
 }
+
+#[test]
+fn a_device_that_was_chosen_is_told_on_the_bus() {
+    completes_within(HANG, || {
+        let fresh = filter(&ModelSet::golden());
+        fresh.set_property("device", "auto");
+        let rig = Rig::new(fresh);
+        let told = rig.bus.pop_filtered(&[gst::MessageType::Info]).expect("an info message");
+        let gst::MessageView::Info(told) = told.view() else { unreachable!() };
+        assert!(told.error().message().contains("models run on"), "{}", told.error().message());
+    });
+}
