@@ -1,24 +1,28 @@
 //! Speed of the built image graph, as ratios: against sgemm on this machine, and (where a Python with torch is
-//! there) against the same module in PyTorch and exported from it.
+//! there) against the same module in PyTorch and exported from it. Prints Markdown.
 //!
 //! `cargo bench --bench graph [-- --repeats N] [-- --write DIR]`; `--write` only writes the folders and graphs.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures and fails by panicking")]
 
-mod random_clip;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
+use common::{
+    Figure, Options, interleaved,
+    random_clip::{BASE, Sizes},
+};
 use ndarray::{Array, Array1, Array2, Array4};
 use prost::Message;
-use random_clip::{BASE, Sizes};
+use serde_json::Value;
 use uniood::{
     combiner::Combiner,
-    engine::{Device, Runtime, Session},
+    engine::{Device, Session},
     graph::{
         ImageGraph,
         onnx::{
@@ -33,12 +37,10 @@ const OBJECTS: usize = 4;
 const CLASSES: usize = 10;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value_of = |flag: &str| arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1));
-    let repeats = value_of("--repeats").map_or(7, |repeats| repeats.parse().unwrap());
-    let temporary = tempfile::tempdir().unwrap();
-    let kept = value_of("--write").map(PathBuf::from);
-    println!("ONNX Runtime {}", Runtime::get().unwrap().library().display());
+    let Some(options) = Options::read() else { return };
+    let repeats = options.repeats();
+    let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let kept = options.value_of("--write").map(PathBuf::from);
     for sizes in BASE {
         let dir = kept.as_deref().unwrap_or(temporary.path()).join(sizes.name.replace('/', ""));
         fs::create_dir_all(&dir).unwrap();
@@ -46,9 +48,17 @@ fn main() {
         if kept.is_some() {
             continue;
         }
-        println!("\n{}, {OBJECTS} objects, {CLASSES} classes, fp32, {repeats} interleaved repeats", sizes.name);
-        against_sgemm(&sizes, &graph, repeats);
-        against_peers(&dir, &graph, repeats);
+        println!("### The built graph, {}\n", sizes.name);
+        println!("{OBJECTS} objects (two images each), {CLASSES} classes, fp32, random weights; {repeats} interleaved repeats.\n");
+        println!("{}", Figure::HEAD);
+        common::print(&against_sgemm(&sizes, &graph, repeats));
+        match against_peers(&dir, &graph, repeats) {
+            Ok((figures, words)) => {
+                common::print(&figures);
+                println!("\n{words}\n");
+            }
+            Err(why) => println!("\nNot run beside PyTorch: {why}\n"),
+        }
     }
 }
 
@@ -68,7 +78,7 @@ fn write(sizes: &Sizes, dir: &Path) -> PathBuf {
 }
 
 /// The rate of a whole run's image tower beside that of one matrix product of the tower's shape, both in the same runtime.
-fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) {
+fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) -> Vec<Figure> {
     let mut encoder = Session::from_file("encode", graph, &Device::Cpu, None).unwrap();
     let side = sizes.image;
     let level = |seed: usize| {
@@ -98,51 +108,62 @@ fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) {
     };
     let times = interleaved(repeats, &mut [&mut encode, &mut multiply]);
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let flops = [2.0 * OBJECTS as f64 * sizes.flops(), 2.0 * (rows * width * 4 * width) as f64];
+    let flops = [2.0 * OBJECTS as f64 * flops(sizes), 2.0 * (rows * width * 4 * width) as f64];
     let rate: Vec<Vec<f64>> =
         times.iter().zip(flops).map(|(times, flops)| times.iter().map(|t| flops / t.as_secs_f64() / 1e9).collect()).collect();
-    println!("  encode  {} ms a batch", spread(&times[0].iter().map(|t| t.as_secs_f64() * 1e3).collect::<Vec<_>>(), 1));
-    println!(
-        "  encode  {} GFLOP/s, {} sgemm (ONNX Runtime's MatMul, {rows}×{width}×{}) GFLOP/s",
-        spread(&rate[0], 0),
-        spread(&rate[1], 0),
-        4 * width
-    );
     let ratios: Vec<f64> = rate[0].iter().zip(&rate[1]).map(|(encode, gemm)| encode / gemm).collect();
-    println!("  encode ÷ sgemm                        {}", spread(&ratios, 2));
+    let milliseconds: Vec<f64> = times[0].iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    let product = format!("{rows}×{width}×{}", 4 * width);
+    vec![
+        Figure::new("graph ÷ sgemm, GFLOP/s over GFLOP/s", Some(('≥', 0.8)), &ratios, 2),
+        Figure::new("graph, GFLOP/s", None, &rate[0], 0),
+        Figure::new(format!("sgemm (ONNX Runtime's MatMul, {product}), GFLOP/s"), None, &rate[1], 0),
+        Figure::new("graph, ms a batch", None, &milliseconds, 1),
+    ]
 }
 
-/// Runs the peers' script on the same folder; says so where it cannot.
-fn against_peers(dir: &Path, graph: &Path, repeats: usize) {
+/// Runs the peers' script on the same folder.
+///
+/// # Errors
+/// A sentence where it cannot run.
+fn against_peers(dir: &Path, graph: &Path, repeats: usize) -> Result<(Vec<Figure>, String), String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/graph.py");
     let python = std::env::var_os("UNIOOD_PYTHON").unwrap_or_else(|| "python3".into());
-    let status = Command::new(python).arg(script).arg(dir).arg(graph).args(["--repeats", &repeats.to_string()]).status();
-    if !status.is_ok_and(|status| status.success()) {
-        println!("  peers skipped: benches/peers/requirements.txt is not installed for UNIOOD_PYTHON (default python3)");
+    let mut command = Command::new(python);
+    command.arg(script).arg(dir).arg(graph).args(["--json", "--repeats", &repeats.to_string()]).stderr(Stdio::inherit());
+    let output = command.output().map_err(|error| format!("UNIOOD_PYTHON (default python3) does not start ({error})."))?;
+    if !output.status.success() {
+        return Err("the Python that UNIOOD_PYTHON names (default python3) lacks what benches/peers/requirements.txt lists, or \
+            benches/peers/graph.py failed."
+            .to_owned());
     }
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let figure = |what: &str, goal, value: &Value, digits| {
+        let number = |key: &str| value[key].as_f64().unwrap();
+        let (median, least, most) = (number("median"), number("min"), number("max"));
+        Figure { what: what.to_owned(), goal, median, least, most, digits }
+    };
+    let (ratio, ms) = (&report["ratio"], &report["ms"]);
+    let figures = vec![
+        figure("graph ÷ PyTorch's export in the same ONNX Runtime, speed over speed", Some(('≥', 1.0)), &ratio["exported"], 2),
+        figure("graph ÷ PyTorch, speed over speed", Some(('≥', 1.2)), &ratio["torch"], 2),
+        figure("graph beside them, ms a batch", None, &ms["graph"], 1),
+        figure("PyTorch's export, ms a batch", None, &ms["exported"], 1),
+        figure("PyTorch, ms a batch", None, &ms["torch"], 1),
+    ];
+    let version = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+    let threads = &report["threads"];
+    Ok((figures, format!("Peers: torch {}, onnxruntime {}, {threads} threads.", version("torch"), version("onnxruntime"))))
 }
 
-/// Times each work once in turn, `repeats` times, after one round that does not count.
-fn interleaved(repeats: usize, works: &mut [&mut dyn FnMut()]) -> Vec<Vec<Duration>> {
-    let mut times = vec![Vec::new(); works.len()];
-    for round in 0..=repeats {
-        for (work, times) in works.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            work();
-            if round > 0 {
-                times.push(start.elapsed());
-            }
-        }
-    }
-    times
-}
-
-/// `median (min–max)`.
-fn spread(values: &[f64], digits: usize) -> String {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (median, least, most) = (sorted[sorted.len() / 2], sorted[0], sorted[sorted.len() - 1]);
-    format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
+/// Multiplications and additions of the image tower's matrix products for one image: patches, the four projections and
+/// two MLP layers of each layer, attention itself, and P for every token.
+#[expect(clippy::cast_precision_loss, reason = "an estimate for a rate")]
+fn flops(sizes: &Sizes) -> f64 {
+    let (t, d) = (sizes.tokens(), sizes.width);
+    let patches = (t - 1) * sizes.patch * sizes.patch * 3 * d;
+    let layer = 12 * t * d * d + 2 * t * t * d;
+    2.0 * (patches + sizes.layers * layer + t * d * sizes.embedding) as f64
 }
 
 /// A model that is one matrix product with a constant, as a linear layer has.

@@ -1,4 +1,5 @@
-//! A CLIP folder and a combiner of full size with random weights: speed does not depend on what was learned.
+//! A CLIP folder and a combiner with random weights, the image tower of full size: speed does not depend on what was
+//! learned. The text tower is small, for it runs once a class list.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -23,6 +24,10 @@ pub(crate) const BASE: [Sizes; 2] = [
     Sizes { name: "ViT-B/16", width: 768, layers: 12, heads: 12, image: 224, patch: 16, embedding: 512 },
 ];
 
+/// Width and layers of the text tower, and what the tokenizer that goes with it knows.
+const TEXT: (usize, usize) = (64, 2);
+const TOKENS: (usize, usize) = (598, 77);
+
 /// K, what `tune` makes.
 pub(crate) const CONVOLUTION_WIDTH: usize = 64;
 
@@ -33,52 +38,40 @@ impl Sizes {
         grid * grid + 1
     }
 
-    /// Multiplications and additions of the image tower's matrix products for one image: patches, the four
-    /// projections and two MLP layers of each layer, attention itself, and P for every token.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate for a rate")]
-    pub(crate) fn flops(&self) -> f64 {
-        let (t, d) = (self.tokens(), self.width);
-        let patches = (t - 1) * self.patch * self.patch * 3 * d;
-        let layer = 12 * t * d * d + 2 * t * t * d;
-        2.0 * (patches + self.layers * layer + t * d * self.embedding) as f64
-    }
-
     /// Writes the folder and `combiner.safetensors` in it.
     pub(crate) fn write(&self, dir: &Path) {
         let vision = json!({"hidden_size": self.width, "intermediate_size": 4 * self.width, "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads, "image_size": self.image, "patch_size": self.patch, "hidden_act": "quick_gelu"});
-        let config = json!({"model_type": "clip", "projection_dim": self.embedding, "vision_config": vision, "text_config": {}});
+        let text = json!({"hidden_size": TEXT.0, "intermediate_size": 4 * TEXT.0, "num_hidden_layers": TEXT.1, "num_attention_heads": 4,
+            "vocab_size": TOKENS.0, "max_position_embeddings": TOKENS.1, "eos_token_id": TOKENS.0 - 1});
+        let config = json!({"model_type": "clip", "projection_dim": self.embedding, "vision_config": vision, "text_config": text});
         fs::write(dir.join("config.json"), config.to_string()).unwrap();
         let processor = json!({"image_mean": [0.481, 0.458, 0.408], "image_std": [0.269, 0.261, 0.276]});
         fs::write(dir.join("preprocessor_config.json"), processor.to_string()).unwrap();
-        write_tensors(&dir.join("model.safetensors"), self.tower());
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/quick_gelu_g7/clip");
+        for file in ["tokenizer.json", "tokenizer_config.json"] {
+            fs::copy(golden.join(file), dir.join(file)).unwrap();
+        }
+        write_tensors(&dir.join("model.safetensors"), self.towers());
         write_tensors(&dir.join("combiner.safetensors"), self.combiner());
     }
 
-    fn tower(&self) -> Vec<(String, Vec<usize>)> {
-        let (d, inner) = (self.width, 4 * self.width);
+    fn towers(&self) -> Vec<(String, Vec<usize>)> {
+        let d = self.width;
         let mut tensors = vec![
             ("visual_projection.weight".to_owned(), vec![self.embedding, d]),
             ("vision_model.embeddings.class_embedding".to_owned(), vec![d]),
             ("vision_model.embeddings.patch_embedding.weight".to_owned(), vec![d, 3, self.patch, self.patch]),
             ("vision_model.embeddings.position_embedding.weight".to_owned(), vec![self.tokens(), d]),
+            ("text_projection.weight".to_owned(), vec![self.embedding, TEXT.0]),
+            ("text_model.embeddings.token_embedding.weight".to_owned(), vec![TOKENS.0, TEXT.0]),
+            ("text_model.embeddings.position_embedding.weight".to_owned(), vec![TOKENS.1, TEXT.0]),
         ];
-        let mut layer = |name: String, outputs: usize, inputs: Option<usize>| {
-            tensors.push((format!("{name}.weight"), [outputs].into_iter().chain(inputs).collect()));
-            tensors.push((format!("{name}.bias"), vec![outputs]));
-        };
-        layer("vision_model.pre_layrnorm".to_owned(), d, None);
-        layer("vision_model.post_layernorm".to_owned(), d, None);
-        for index in 0..self.layers {
-            let at = format!("vision_model.encoder.layers.{index}");
-            layer(format!("{at}.layer_norm1"), d, None);
-            layer(format!("{at}.layer_norm2"), d, None);
-            for which in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-                layer(format!("{at}.self_attn.{which}"), d, Some(d));
-            }
-            layer(format!("{at}.mlp.fc1"), inner, Some(d));
-            layer(format!("{at}.mlp.fc2"), d, Some(inner));
-        }
+        layer(&mut tensors, "vision_model.pre_layrnorm", d, None);
+        layer(&mut tensors, "vision_model.post_layernorm", d, None);
+        layer(&mut tensors, "text_model.final_layer_norm", TEXT.0, None);
+        transformer(&mut tensors, "vision_model", d, self.layers);
+        transformer(&mut tensors, "text_model", TEXT.0, TEXT.1);
         tensors
     }
 
@@ -99,6 +92,26 @@ impl Sizes {
         }
         tensors
     }
+}
+
+/// The tensors of `layers` transformer layers of width `d`.
+fn transformer(tensors: &mut Vec<(String, Vec<usize>)>, tower: &str, d: usize, layers: usize) {
+    for index in 0..layers {
+        let at = format!("{tower}.encoder.layers.{index}");
+        layer(tensors, &format!("{at}.layer_norm1"), d, None);
+        layer(tensors, &format!("{at}.layer_norm2"), d, None);
+        for which in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+            layer(tensors, &format!("{at}.self_attn.{which}"), d, Some(d));
+        }
+        layer(tensors, &format!("{at}.mlp.fc1"), 4 * d, Some(d));
+        layer(tensors, &format!("{at}.mlp.fc2"), d, Some(4 * d));
+    }
+}
+
+/// A linear layer's weight and bias, or without `inputs` a norm's.
+fn layer(tensors: &mut Vec<(String, Vec<usize>)>, name: &str, outputs: usize, inputs: Option<usize>) {
+    tensors.push((format!("{name}.weight"), [outputs].into_iter().chain(inputs).collect()));
+    tensors.push((format!("{name}.bias"), vec![outputs]));
 }
 
 /// Uniform weights with the usual spread, `1/√inputs`; layer norms' and biases are as small.
