@@ -40,6 +40,28 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether frames can be had.
+    ///
+    /// # Errors
+    /// A size, a rate or a share is out of range.
+    pub fn check(&self) -> Result<()> {
+        let Self { width, height, fps, contents, .. } = *self;
+        if ![width, height].iter().all(|side| (16..=MAX_SIDE).contains(side)) {
+            return Err(Error::Size { width, height });
+        }
+        if !(fps > 0.0 && fps <= 1000.0) {
+            return Err(Error::Rate(fps));
+        }
+        for (name, value) in [("the share of OOD objects", contents.ood), ("the share of unseen classes", contents.unseen)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::Share { name, value });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A frame and the truth about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
@@ -82,7 +104,7 @@ impl Film {
     /// # Errors
     /// A size, a rate or a share is out of range.
     pub fn new(settings: &Settings) -> Result<Self> {
-        check(settings)?;
+        settings.check()?;
         Self::of(Scene::new(settings.seed, settings.viewpoint, settings.contents), settings)
     }
 
@@ -91,7 +113,7 @@ impl Film {
     /// # Errors
     /// A size or rate is out of range.
     pub fn of(scene: Scene, settings: &Settings) -> Result<Self> {
-        check(settings)?;
+        settings.check()?;
         let Settings { width, height, fps, camera, .. } = *settings;
         let backdrop = paint::backdrop(&scene, width, height).ok_or(Error::Size { width, height })?;
         let optics = Optics::new(camera, scene.seed, width, height);
@@ -151,20 +173,4 @@ pub fn still(settings: &Settings) -> Result<Frame> {
     let mut film = Film::new(settings)?;
     let moment = film.scene.moment();
     Ok(film.frame(moment))
-}
-
-fn check(settings: &Settings) -> Result<()> {
-    let Settings { width, height, fps, contents, .. } = *settings;
-    if ![width, height].iter().all(|side| (16..=MAX_SIDE).contains(side)) {
-        return Err(Error::Size { width, height });
-    }
-    if !(fps > 0.0 && fps <= 1000.0) {
-        return Err(Error::Rate(fps));
-    }
-    for (name, value) in [("the share of OOD objects", contents.ood), ("the share of unseen classes", contents.unseen)] {
-        if !(0.0..=1.0).contains(&value) {
-            return Err(Error::Share { name, value });
-        }
-    }
-    Ok(())
 }

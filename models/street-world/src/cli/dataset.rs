@@ -95,6 +95,7 @@ const APART: u64 = 1 << 32;
 impl Dataset {
     pub(crate) fn run(&self) -> Result<()> {
         let settings = self.world.settings(Viewpoint::Drive, 25.0);
+        settings.check()?;
         match self.protocol {
             Protocol::VosLike => {
                 for (number, set) in (0..).zip(&VOS) {

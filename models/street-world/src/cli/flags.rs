@@ -12,7 +12,7 @@ use street_world::{
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct World {
     /// The seed that everything follows from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Width and height in pixels, 16 to 8192 each
     #[arg(long, default_value = "640x360", value_parser = size)]

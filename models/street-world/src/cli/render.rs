@@ -55,6 +55,7 @@ impl Render {
     pub(crate) fn run(&self) -> Result<()> {
         let images = self.out.join("images");
         let settings = self.world.settings(self.view.unwrap_or(View::Drive).into(), self.fps);
+        settings.check()?;
         let mut coco = Coco::new(&EVERY_KIND, self.ids.into());
         if self.sequence {
             self.film(&settings, &images, &mut coco)?;

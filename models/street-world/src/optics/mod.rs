@@ -102,6 +102,7 @@ impl Optics {
                 (picture, ids())
             }
             Process::Lowlight { tone, noise } => {
+                expose_longer(&mut picture);
                 desaturate(&mut picture, 0.75);
                 // Two box filters of radius r have a deviation of 2 pixels at 360 lines.
                 blur::twice(&mut picture, (plate.height() as f32 / 180.0).round().max(1.0) as usize);
@@ -119,6 +120,7 @@ impl Optics {
                 (picture, ids())
             }
             Process::Sodium { tone, noise } => {
+                expose_longer(&mut picture);
                 desaturate(&mut picture, 1.0);
                 noise.develop(&mut picture, tone, grain);
                 (picture, ids())
@@ -138,6 +140,20 @@ impl Optics {
 /// A table a channel.
 fn curves(curve: impl Fn(usize, f32) -> f32) -> [[u8; 256]; 3] {
     std::array::from_fn(|channel| std::array::from_fn(|x| curve(channel, x as f32).round().clamp(0.0, 255.0) as u8))
+}
+
+/// What a camera's automatic exposure makes of a dark scene: brighter, but never as bright as day.
+fn expose_longer(picture: &mut Picture) {
+    const WANTED: f32 = 92.0;
+    let green = || picture.rgb.iter().skip(1).step_by(3 * 16);
+    let mean = green().map(|&value| f32::from(value)).sum::<f32>() / (green().count() as f32).max(1.0);
+    let gain = (WANTED / mean.max(1.0)).clamp(1.0, 1.7);
+    if gain > 1.0 {
+        let curve: [u8; 256] = std::array::from_fn(|value| (value as f32 * gain).min(255.0) as u8);
+        for value in &mut picture.rgb {
+            *value = curve[usize::from(*value)];
+        }
+    }
 }
 
 /// Takes this share of the colour away.

@@ -54,6 +54,15 @@ pub(super) fn block(plate: &mut Plate, projection: &Projection, scene: &Scene, s
         brush.poly(&facade.pane([0.0, length], [0.0, height]), wall);
         brush.poly(&facade.pane([0.0, length], [height - 0.5, height + 0.25]), wall.shade(0.7));
         let storeys = ((height - 4.0) / 3.1).max(1.0) as i32;
+        let mut gable: Vec<[Point; 4]> = Vec::new();
+        for (column, storey) in (0..3).flat_map(|column| (0..storeys).map(move |storey| (column, storey))) {
+            let (x, y) = (scenic.x + scenic.side * (1.6 + 3.4 * column as f32), 4.3 + storey as f32 * 3.1);
+            let corner = |dx: f32, dy: f32| projection.point(x + scenic.side * dx, y + dy, scenic.z);
+            gable.push([corner(0.0, 0.0), corner(1.3, 0.0), corner(1.3, 1.7), corner(0.0, 1.7)]);
+        }
+        if scenic.z > NEAR && scenic.seed.is_multiple_of(3) {
+            brush.polys(&gable, PANE.mix(wall, 0.2));
+        }
         let columns = (length / 2.4) as i32;
         let (mut dark, mut bright, mut sills) = (Vec::new(), Vec::new(), Vec::new());
         for storey in 0..storeys {

@@ -39,8 +39,8 @@ pub struct Actor {
     pub scale: f32,
 }
 
-/// Objects appear when they are this high, in frame heights, and are wholly there a little later.
-const APPEARS: [f32; 2] = [0.038, 0.048];
+/// Objects appear when they are this large, in frame heights, and are wholly there a little later.
+const APPEARS: [f32; 2] = [0.048, 0.06];
 
 impl Actor {
     /// Metres from side to side.
@@ -72,7 +72,8 @@ impl Actor {
         if self.z < NEAR {
             return 0.0;
         }
-        let tall = self.height() * projection.scale(self.z) / projection.height;
+        // A canoe is low, yet not small.
+        let tall = self.height() * self.look.width.max(1.0).sqrt() * projection.scale(self.z) / projection.height;
         ((tall - APPEARS[0]) / (APPEARS[1] - APPEARS[0])).clamp(0.0, 1.0)
     }
 

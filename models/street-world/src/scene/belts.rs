@@ -67,8 +67,8 @@ fn belts(scene: &Scene) -> Vec<Belt> {
         let walk = Belt { habitat: Habitat::Walk, x: [0.0; 2], speed: 0.0, spacing: 9.0, taken: 0.3, nearest: 0.0 };
         belts.push(Belt { x: from_kerb(walkway * 0.3, walkway * 0.5), speed: random.range(1.0, 1.5), ..walk });
         belts.push(Belt { x: from_kerb(walkway * 0.55, walkway * 0.8), speed: -random.range(1.0, 1.5), ..walk });
-        belts.push(Belt { habitat: Habitat::Kerb, x: from_kerb(0.6, 1.3), spacing: 7.0, taken: 0.32, ..walk });
-        belts.push(Belt { habitat: Habitat::Pole, x: from_kerb(0.35, 0.8), spacing: 16.0, taken: 0.45, ..walk });
+        belts.push(Belt { habitat: Habitat::Kerb, x: from_kerb(0.6, 1.3), spacing: 5.5, taken: 0.4, ..walk });
+        belts.push(Belt { habitat: Habitat::Pole, x: from_kerb(0.35, 0.8), spacing: 13.0, taken: 0.75, ..walk });
         if place != Place::City {
             let (near, far) = (road.pavement + 2.0, road.pavement + 13.0);
             belts.push(Belt { habitat: Habitat::Field, x: from_kerb(near, far), spacing: 8.0, taken: 0.4, ..walk });
@@ -79,8 +79,8 @@ fn belts(scene: &Scene) -> Vec<Belt> {
         }
     }
     let reach = road.half - 0.8;
-    belts.push(Belt { habitat: Habitat::Road, x: [-reach, reach], speed: 0.0, spacing: 9.0, taken: 0.5, nearest: 0.0 });
-    belts.push(Belt { habitat: Habitat::Sky, x: [-28.0, 28.0], speed: 0.0, spacing: 6.0, taken: 0.4, nearest: 6.0 });
+    belts.push(Belt { habitat: Habitat::Road, x: [-reach, reach], speed: 0.0, spacing: 8.0, taken: 0.55, nearest: 0.0 });
+    belts.push(Belt { habitat: Habitat::Sky, x: [-16.0, 16.0], speed: 0.0, spacing: 4.0, taken: 0.4, nearest: 6.0 });
     belts
 }
 
@@ -126,7 +126,7 @@ fn actor(scene: &Scene, belt: &Belt, random: &mut Random, distance: f32, time: f
         }
         Habitat::Sky => {
             let across = f64::from(x) + f64::from(random.sign() * random.range(2.5, 5.0)) * time;
-            x = (across + 28.0).rem_euclid(56.0) as f32 - 28.0;
+            x = (across + 16.0).rem_euclid(32.0) as f32 - 16.0;
             y = random.range(2.6, 7.0) + (time * 0.9 + f64::from(x)).sin() as f32 * 0.3;
         }
         _ => {}

@@ -13,7 +13,13 @@ const EXCEPTION: f32 = 0.1;
 /// A class for this habitat, and whether it belongs there. `None` where nothing of the drawn kind belongs there.
 pub(super) fn class(scene: &Scene, habitat: Habitat, random: &mut Random) -> Option<(Class, bool)> {
     let contents = scene.contents;
-    let kind = if !random.chance(contents.ood) {
+    // Where only known things belong none else can be; the other places make up for it.
+    let ood = if matches!(habitat, Habitat::Lane | Habitat::Junction | Habitat::Pole | Habitat::Rail) {
+        contents.ood
+    } else {
+        contents.ood.powf(0.6)
+    };
+    let kind = if !random.chance(ood) {
         Kind::Id
     } else if random.chance(contents.unseen) {
         Kind::UnseenOod

@@ -18,7 +18,7 @@ pub fn traffic_light(random: &mut Random, _: Facing) -> Look {
     if lying {
         Look::new(LAMPS[lit].0, 2.4, 0.42, move |b, _| head(b, true, lit, body, board))
     } else {
-        Look::new(LAMPS[lit].0, 0.46, random.range(0.9, 1.15), move |b, _| head(b, false, lit, body, board))
+        Look::new(LAMPS[lit].0, 0.46, random.range(1.0, 1.3), move |b, _| head(b, false, lit, body, board))
             .stretched(random.range(0.92, 1.06))
     }
 }

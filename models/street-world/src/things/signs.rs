@@ -30,7 +30,7 @@ pub fn traffic_sign(random: &mut Random, _: Facing) -> Look {
     ];
     let (colour, draw) = random.pick(&kinds);
     let symbol = random.below(5);
-    Look::new(colour, 1.0, random.range(0.7, 0.98), move |b, _| draw(b, symbol))
+    Look::new(colour, 1.0, random.range(0.8, 1.1), move |b, _| draw(b, symbol))
 }
 
 fn stop(b: &mut Brush<'_>, _: usize) {
