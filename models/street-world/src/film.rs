@@ -9,7 +9,7 @@ use crate::{
     picture::Picture,
     plate::Plate,
     random::Random,
-    scene::{Contents, Scene, Viewpoint},
+    scene::{Contents, Scene, Viewpoint, conditions::Wanted},
     truth::{Object, Truth},
 };
 
@@ -30,13 +30,15 @@ pub struct Settings {
     pub contents: Contents,
     /// What the camera does to the picture.
     pub camera: Camera,
+    /// Place, time of day and weather, where they are to be of one's own choice.
+    pub wanted: Wanted,
 }
 
 impl Default for Settings {
     /// A drive at 640×360 and 25 frames a second, known and unknown things mixed, plain camera.
     fn default() -> Self {
         let (viewpoint, contents, camera) = (Viewpoint::Drive, Contents::MIXED, Camera::Plain);
-        Self { seed: 0, width: 640, height: 360, fps: 25.0, viewpoint, contents, camera }
+        Self { seed: 0, width: 640, height: 360, fps: 25.0, viewpoint, contents, camera, wanted: Wanted::default() }
     }
 }
 
@@ -105,16 +107,8 @@ impl Film {
     /// A size, a rate or a share is out of range.
     pub fn new(settings: &Settings) -> Result<Self> {
         settings.check()?;
-        Self::of(Scene::new(settings.seed, settings.viewpoint, settings.contents), settings)
-    }
-
-    /// A film of a scene of one's own; of the settings, size, rate and camera count.
-    ///
-    /// # Errors
-    /// A size or rate is out of range.
-    pub fn of(scene: Scene, settings: &Settings) -> Result<Self> {
-        settings.check()?;
-        let Settings { width, height, fps, camera, .. } = *settings;
+        let Settings { seed, width, height, fps, viewpoint, contents, camera, wanted } = *settings;
+        let scene = Scene::new(seed, viewpoint, contents, wanted);
         let backdrop = paint::backdrop(&scene, width, height).ok_or(Error::Size { width, height })?;
         let optics = Optics::new(camera, scene.seed, width, height);
         let start = f64::from(Random::of(&[scene.seed, 8]).range(0.0, 120.0));

@@ -1,4 +1,19 @@
-//! A rendered street world with ground truth for every object.
+//! A rendered street world with ground truth for every object: for tests, benches, demos and a small model's training, without a download.
+//!
+//! ```text
+//! seed ─► scene ──► paint ──────► optics ───► frame: picture, ids, truth
+//!         belts     things alone  cameras            COCO, MOT
+//!         of slots  over a plate
+//! ```
+//!
+//! - [`things`]: drawings of everything that can be met, with [`class`] the table of them: ten known classes, fourteen that are named but unknown, the rest never named.
+//! - [`scene`]: a road without end as a function of seed and time. Nothing is simulated, so any moment can be asked for.
+//! - [`paint`]: each thing is drawn alone and laid over the [`plate`], which keeps whose each pixel is. Boxes and visibility come from that, not from geometry.
+//! - [`optics`]: five cameras, from plain to one that hardly sees.
+//! - [`film`]: where to begin. An endless iterator of frames, or a single picture.
+//! - [`truth`]: what is in a frame; as COCO and as MOT.
+//!
+//! It is a world of its own and looks like no photograph: what a model learns here says nothing about real pictures.
 
 #![expect(
     clippy::cast_possible_truncation,

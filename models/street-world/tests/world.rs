@@ -149,7 +149,7 @@ fn frames_show_a_good_number_of_objects() {
     let mut kept: Vec<usize> = (0..60)
         .map(|seed| {
             let truth = still(&settings(seed)).unwrap().truth;
-            truth.objects.iter().filter(|object| !object.ignore_at(truth.height)).count()
+            truth.objects.iter().filter(|object| !object.ignore()).count()
         })
         .collect();
     kept.sort_unstable();

@@ -4,7 +4,10 @@ use clap::ValueEnum;
 use street_world::{
     film::Settings,
     optics,
-    scene::{Contents, Viewpoint},
+    scene::{
+        Contents, Viewpoint,
+        conditions::{Daylight, Place, Wanted, Weather},
+    },
     truth::coco,
 };
 
@@ -26,6 +29,15 @@ pub(crate) struct World {
     /// The share of these whose class is in no caption
     #[arg(long, default_value_t = Contents::MIXED.unseen)]
     pub(crate) unseen: f32,
+    /// The place, if it is to be the same in all scenes
+    #[arg(long, value_enum)]
+    place: Option<PlaceName>,
+    /// The time of day, if it is to be the same in all scenes
+    #[arg(long, value_enum)]
+    daylight: Option<DaylightName>,
+    /// The weather, if it is to be the same in all scenes
+    #[arg(long, value_enum)]
+    weather: Option<WeatherName>,
     /// No billboards, nothing in shop windows
     #[arg(long)]
     pub(crate) no_look_alikes: bool,
@@ -35,64 +47,52 @@ impl World {
     pub(crate) fn settings(&self, viewpoint: Viewpoint, fps: f64) -> Settings {
         let contents = Contents { ood: self.ood, unseen: self.unseen, look_alikes: !self.no_look_alikes };
         let (width, height) = self.size;
-        Settings { seed: self.seed, width, height, fps, viewpoint, contents, camera: self.camera.into() }
+        Settings { seed: self.seed, width, height, fps, viewpoint, contents, camera: self.camera.into(), wanted: self.wanted() }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { place: self.place.map(Into::into), daylight: self.daylight.map(Into::into), weather: self.weather.map(Into::into) }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Camera {
-    Plain,
-    Lowlight,
-    Wide,
-    LensRain,
-    Sodium,
-}
-
-impl From<Camera> for optics::Camera {
-    fn from(camera: Camera) -> Self {
-        match camera {
-            Camera::Plain => Self::Plain,
-            Camera::Lowlight => Self::Lowlight,
-            Camera::Wide => Self::Wide,
-            Camera::LensRain => Self::LensRain,
-            Camera::Sodium => Self::Sodium,
+/// Names on the command line for the library's choices.
+macro_rules! names {
+    ($name:ident = $of:ty { $($(#[$doc:meta])* $value:ident),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub(crate) enum $name {
+            $($(#[$doc])* $value),+
         }
-    }
-}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum View {
-    /// A camera in a car
-    Drive,
-    /// A camera on a mast
-    Surveillance,
-}
-
-impl From<View> for Viewpoint {
-    fn from(view: View) -> Self {
-        match view {
-            View::Drive => Self::Drive,
-            View::Surveillance => Self::Surveillance,
+        impl From<$name> for $of {
+            fn from(name: $name) -> Self {
+                match name {
+                    $($name::$value => Self::$value),+
+                }
+            }
         }
-    }
+    };
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Ids {
-    /// 1, 2, …
-    Number,
-    /// The file's name without its ending
-    String,
-}
-
-impl From<Ids> for coco::Ids {
-    fn from(ids: Ids) -> Self {
-        match ids {
-            Ids::Number => Self::Number,
-            Ids::String => Self::String,
-        }
+names!(Camera = optics::Camera { Plain, Lowlight, Wide, LensRain, Sodium });
+names!(
+    View = Viewpoint {
+        /// A camera in a car
+        Drive,
+        /// A camera on a mast
+        Surveillance,
     }
-}
+);
+names!(PlaceName = Place { City, Suburb, Highway, Country });
+names!(DaylightName = Daylight { Day, Dusk, Night });
+names!(WeatherName = Weather { Clear, Cloudy, Rain, Fog, Snow });
+names!(
+    Ids = coco::Ids {
+        /// 1, 2, …
+        Number,
+        /// The file's name without its ending
+        String,
+    }
+);
 
 fn size(text: &str) -> Result<(u32, u32), String> {
     let (width, height) = text.split_once(['x', '×']).ok_or("write it as WIDTHxHEIGHT, such as 640x360")?;

@@ -66,19 +66,31 @@ pub struct Conditions {
     pub haze: f32,
 }
 
+/// Conditions that are asked for; what is `None` is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Where.
+    pub place: Option<Place>,
+    /// When.
+    pub daylight: Option<Daylight>,
+    /// In what weather.
+    pub weather: Option<Weather>,
+}
+
 impl Conditions {
-    /// Conditions as often as they are met.
-    pub fn draw(random: &mut Random) -> Self {
+    /// Conditions as often as they are met, but for what is asked for.
+    pub fn draw(random: &mut Random, wanted: Wanted) -> Self {
         let places = [(Place::City, 0.42), (Place::Suburb, 0.26), (Place::Highway, 0.14), (Place::Country, 0.18)];
         let daylights = [(Daylight::Day, 0.62), (Daylight::Dusk, 0.18), (Daylight::Night, 0.2)];
         let weathers = [(Weather::Clear, 0.42), (Weather::Cloudy, 0.2), (Weather::Rain, 0.16), (Weather::Fog, 0.11), (Weather::Snow, 0.11)];
         let (place, daylight, weather) = (often(random, &places), often(random, &daylights), often(random, &weathers));
-        Self::of(place, daylight, weather, random)
+        Self::of(wanted.place.unwrap_or(place), wanted.daylight.unwrap_or(daylight), wanted.weather.unwrap_or(weather), random)
     }
 
     /// These conditions, with light a little varied.
     pub fn of(place: Place, daylight: Daylight, weather: Weather, random: &mut Random) -> Self {
-        let dull = if matches!(weather, Weather::Rain | Weather::Cloudy | Weather::Fog) { 0.92 } else { 1.0 };
+        let dull =
+            if daylight != Daylight::Night && matches!(weather, Weather::Rain | Weather::Cloudy | Weather::Fog) { 0.92 } else { 1.0 };
         let strength = random.range(0.92, 1.06) * dull;
         let tint: [f32; 3] = match daylight {
             Daylight::Day => [1.0, 1.0, 1.0],

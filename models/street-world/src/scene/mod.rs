@@ -16,7 +16,13 @@ use serde::Serialize;
 
 use crate::random::Random;
 
-use self::{actor::Actor, conditions::Conditions, eye::Eye, road::Road, scenery::Scenic};
+use self::{
+    actor::Actor,
+    conditions::{Conditions, Wanted},
+    eye::Eye,
+    road::Road,
+    scenery::Scenic,
+};
 
 /// Whether the camera drives or stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,15 +83,8 @@ const USUAL_ASPECT: (u32, u32) = (640, 360);
 impl Scene {
     /// The scene of this seed.
     #[must_use]
-    pub fn new(seed: u64, viewpoint: Viewpoint, contents: Contents) -> Self {
-        let mut random = Random::of(&[seed, 1]);
-        let conditions = Conditions::draw(&mut random);
-        Self::under(seed, viewpoint, contents, conditions)
-    }
-
-    /// The scene of this seed under conditions of one's own.
-    #[must_use]
-    pub fn under(seed: u64, viewpoint: Viewpoint, contents: Contents, conditions: Conditions) -> Self {
+    pub fn new(seed: u64, viewpoint: Viewpoint, contents: Contents, wanted: Wanted) -> Self {
+        let conditions = Conditions::draw(&mut Random::of(&[seed, 1]), wanted);
         let mut random = Random::of(&[seed, 2]);
         let road = Road::draw(&mut random, conditions.place);
         let eye = Eye::draw(&mut random, viewpoint, conditions.place, &road);

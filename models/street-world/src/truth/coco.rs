@@ -135,7 +135,7 @@ impl Coco {
                 bbox,
                 area: object.pixels,
                 iscrowd: 0,
-                ignore: u8::from(object.ignore_at(truth.height)),
+                ignore: u8::from(object.ignore()),
                 visibility: object.visibility,
                 truncation: object.truncation,
                 occluded: object.occluded(),

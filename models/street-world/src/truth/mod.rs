@@ -68,6 +68,8 @@ pub struct Object {
     pub visibility: f32,
     /// The share of the thing that is outside of the frame.
     pub truncation: f32,
+    /// Whether what is seen of it is too small to tell what it is.
+    pub small: bool,
 }
 
 /// Less of an object than this is not worth a label.
@@ -84,22 +86,10 @@ impl Object {
         self.visibility < LEAST_VISIBILITY
     }
 
-    /// Whether the whole is large enough in a frame this many pixels high.
-    fn large_enough(&self, frame_height: u32) -> bool {
-        let least = (LEAST_SIDE * frame_height as f32).max(4.0);
-        self.seen.is_some_and(|area| area.width().min(area.height()) as f32 >= least)
-    }
-
-    /// Whether evaluations and training should look away: hidden, cut off, or only on show.
+    /// Whether evaluations and training should look away: hidden, cut off, too small, or only on show.
     #[must_use]
     pub fn ignore(&self) -> bool {
-        self.occluded() || self.truncation > MOST_TRUNCATION || self.kind == Kind::LookAlike || self.seen.is_none()
-    }
-
-    /// [`ignore`](Self::ignore), or too small in a frame this many pixels high.
-    #[must_use]
-    pub fn ignore_at(&self, frame_height: u32) -> bool {
-        self.ignore() || !self.large_enough(frame_height)
+        self.occluded() || self.small || self.truncation > MOST_TRUNCATION || self.kind == Kind::LookAlike
     }
 
     pub(crate) fn all(painted: Vec<Painted>, tracks: &[u32], plate: &Plate, ids: &[u16], optics: &Optics) -> Vec<Self> {
@@ -107,6 +97,7 @@ impl Object {
         for &id in plate.ids() {
             uncovered[usize::from(id)] += 1;
         }
+        let least = (LEAST_SIDE * plate.height() as f32).max(4.0) as u32;
         let seen = seen(ids, painted.len(), plate.width());
         painted
             .into_iter()
@@ -127,6 +118,7 @@ impl Object {
                     whole: optics.bend(silhouette.area?, seen),
                     visibility: uncovered[usize::from(id)] as f32 / silhouette.pixels.max(1) as f32,
                     truncation: outside(painted.extent, plate),
+                    small: seen.is_none_or(|area| area.width().min(area.height()) < least),
                 })
             })
             .collect()

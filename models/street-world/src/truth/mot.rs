@@ -11,7 +11,7 @@ use super::Truth;
 pub fn lines(truth: &Truth) -> String {
     let mut lines = String::new();
     for object in &truth.objects {
-        let (area, counts) = (object.whole, u8::from(!object.ignore_at(truth.height)));
+        let (area, counts) = (object.whole, u8::from(!object.ignore()));
         writeln!(
             lines,
             "{},{},{},{},{},{},{counts},{},{:.3}",
