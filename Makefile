@@ -6,7 +6,7 @@ ORT := $(CURDIR)/.cache/onnxruntime/1.32.0/libonnxruntime.so
 export ORT_DYLIB_PATH ?= $(ORT)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build test lint demo bench install env
+.PHONY: help setup build test lint demo models bench install env
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ lint: setup ## Formatting, lints, documentation
 
 demo: build ## The main job on a default that ships with the repository; writes demo-out/
 	@scripts/demo
+
+models: build ## Train street-tiny, the model set that ships, from nothing (an hour)
+	@scripts/models
 
 bench: build ## Measure on this machine and write BENCHMARKS.md
 	@scripts/bench

@@ -28,7 +28,7 @@ struct Case {
 
 pub(crate) fn figures(set: &Set<'_>, encoder: &mut Encoder, repeats: usize) -> Vec<Figure> {
     let raw = |width: u32, height: u32| {
-        format!("videotestsrc pattern=smpte ! video/x-raw,format=I420,width={width},height={height},framerate=25/1")
+        format!("videotestsrc pattern=smpte ! capsfilter caps=video/x-raw,format=I420,width={width},height={height},framerate=25/1")
     };
     let four = vec![(100, 80, 400, 700), (600, 300, 300, 200), (1000, 500, 120, 240), (1300, 100, 500, 900)];
     let mut cases = [

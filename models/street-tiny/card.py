@@ -1,0 +1,65 @@
+"""Writes the measured part of the model card: between two marks in README.md, and numbers.json."""
+
+import json
+from pathlib import Path
+
+BEGIN, END = "<!-- measured: written by card.py -->", "<!-- end of what is measured -->"
+
+
+def write(here: Path, stages: dict, models: Path) -> None:
+    (here / "numbers.json").write_text(json.dumps(stages, indent=1) + "\n")
+    page = here / "README.md"
+    text = page.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(before + BEGIN + "\n" + "\n".join(_lines(stages, models)) + "\n" + END + after)
+
+
+def _lines(stages: dict, models: Path) -> list[str]:
+    result = {name: stage["result"] for name, stage in stages.items()}
+    clip, combiner, calibration = result["clip"], result["combiner"], result["calibrate"]
+    size = sum(path.stat().st_size for path in models.rglob("*") if path.is_file())
+    lines = ["", "### The run", "", f"{size / 1e6:.2f} MB in all. Trained on {stages['clip']['cores']} cores of {stages['clip']['cpu']}:", ""]
+    lines += ["| stage | min |", "|---|---|"]
+    minutes = {"render": 0.0}
+    for name, stage in stages.items():
+        key = "render" if name.startswith("render") else name
+        minutes[key] = minutes.get(key, 0.0) + stage["seconds"] / 60
+    lines += [f"| {name} | {value:.1f} |" for name, value in minutes.items()]
+    lines += [f"| all | {sum(minutes.values()):.1f} |", ""]
+
+    lines += ["### CLIP", ""]
+    lines += [
+        f"{clip['parameters'] / 1e6:.2f} M parameters; {clip['steps']} steps of {clip['batch']} from {clip['pictures']} pictures. On held-out"
+        f" objects of the plain camera, true boxes a little moved: {100 * clip['top1_24']:.1f} % of the 24 named classes right,"
+        f" {100 * clip['id_accuracy']:.1f} % of the ten.",
+        "",
+    ]
+
+    lines += ["### Combiner and threshold", ""]
+    curve = ", ".join(f"{steps}: {100 * value:.2f}" for steps, value in combiner["leave_own_class_out"].items())
+    lines += [
+        f"{combiner['shots']} shots a class, seed {combiner['seed']}. Leave-own-class-out AUROC by steps: {curve}; taken: {combiner['chosen']}."
+        f" Threshold {calibration['threshold']:.4f}: keeps {100 * calibration['keep']:.0f} % of {calibration['objects']} detected ID objects"
+        " of scenes kept apart, plain camera.",
+        "",
+    ]
+
+    lines += ["### Detector, held-out mixed frames", ""]
+    lines += _detector(result["detector"])
+
+    lines += ["### Scores, held-out mixed frames", ""]
+    lines += ["AUROC / FPR95 in %, ID positive. Named: OOD classes that captions named. Never seen: classes in no caption and no training picture.", ""]
+    lines += ["| camera | boxes | method | ID, named, never seen objects | named | never seen | ID accuracy |", "|---|---|---|---|---|---|---|"]
+    for row in result["measure"]:
+        pair = lambda kind: f"{100 * row[f'auroc {kind}']:.2f} / {100 * row[f'fpr95 {kind}']:.1f}"  # noqa: B023, E731
+        counts = f"{row['id']}, {row['named-ood']}, {row['unseen-ood']}"
+        lines.append(
+            f"| {row['camera']} | {row['boxes']} | {row['method']} | {counts} | {pair('named-ood')} | {pair('unseen-ood')}"
+            f" | {100 * row['id_accuracy']:.1f} |"
+        )
+    return lines + [""]
+
+
+def _detector(numbers: dict) -> list[str]:
+    return ["```json", json.dumps(numbers, indent=1), "```", ""]

@@ -1,0 +1,153 @@
+"""Makes the model set `street-tiny` from nothing: renders the street world, trains CLIP, detector and combiner, sets the
+threshold, measures everything on held-out scenes, writes the set, its hashes and the numbers of the model card.
+
+Run it as `make models`. Every stage is a pure function of the seeds below; what is finished is kept in the work folder, so a
+run that was cut off goes on. Delete the work folder to begin anew.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import card
+import clip
+import combiner
+import crops
+import evaluate
+
+CAMERAS = ("plain", "lowlight", "wide", "lens-rain", "sodium")
+SCENES = {
+    # name: (frames, first seed, flags)
+    "few-unknown": (3500, 0, ["--ood", "0.15", "--unseen", "0"]),
+    "some-unknown": (3500, 100_000, ["--ood", "0.4", "--unseen", "0"]),
+    "much-unknown": (3500, 200_000, ["--ood", "0.7", "--unseen", "0"]),
+    "watched": (250, 1_000_000, ["--ood", "0.5", "--unseen", "0.4"]),
+    "shots": (500, 2_000_000, ["--ood", "0", "--no-look-alikes"]),
+    "calibration": (300, 3_000_000, ["--ood", "0", "--no-look-alikes"]),
+    **{f"test-{camera}": (400, 4_000_000, ["--ood", "0.45", "--unseen", "0.4", "--camera", camera]) for camera in CAMERAS},
+}
+"""No scene of one set is in another; those of the five test cameras are the same. The detector's are in detector.py."""
+TRAINED_ON = ("few-unknown", "some-unknown", "much-unknown")
+SHOTS = 50
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--bin", type=Path, required=True, help="the folder with the programs street-world and uniood")
+    parser.add_argument("--work", type=Path, required=True, help="what is finished is kept here; about 3 GB")
+    parser.add_argument("--out", type=Path, default=here / "set", help="the model set")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
+    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_flush_denormal(True)
+
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    models = work / "set"
+    street_world, uniood = arguments.bin / "street-world", arguments.bin / "uniood"
+    stages = Stages(work)
+    for name, (frames, seed, flags) in SCENES.items():
+        stages.run(f"render {name}", lambda: render(street_world, work / name, frames, seed + arguments.seed * 10_000_000_000, flags))  # noqa: B023
+    stages.run("cut", lambda: cut(work, arguments.seed))
+    settings = clip.Settings(seed=arguments.seed)
+    stages.run("clip", lambda: clip.train(work / "crops", work / "watched-crops", models / "clip", work, settings))
+    stages.run("detector", lambda: detector(here, street_world, work, models / "detector.onnx", arguments.seed))
+    stages.run("combiner", lambda: combiner.tune(models / "clip", work / "shots", models / "combiner.safetensors", SHOTS, arguments.seed))
+    stages.run("manifest", lambda: manifest(models, threshold=None))
+    calibration = stages.run("calibrate", lambda: evaluate.calibrate(uniood, models, work / "calibration"))
+    manifest(models, calibration["threshold"])
+    stages.run("measure", lambda: evaluate.table(uniood, models, {camera: work / f"test-{camera}" for camera in CAMERAS}))
+
+    install(models, arguments.out)
+    card.write(here, stages.done, arguments.out)
+    print(f"street-tiny is in {arguments.out}: {size(arguments.out) / 1e6:.2f} MB, {stages.minutes():.0f} min in all")
+
+
+class Stages:
+    """Results of finished stages and the seconds they took, in WORK/stages.json."""
+
+    def __init__(self, work: Path) -> None:
+        self.file = work / "stages.json"
+        self.done: dict = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def run(self, name: str, work):
+        if name not in self.done:
+            print(f"== {name}")
+            began = time.monotonic()
+            result = work()
+            self.done[name] = {"seconds": round(time.monotonic() - began, 1), "result": result, "cores": os.cpu_count(), "cpu": cpu()}
+            part = self.file.with_suffix(".part")
+            part.write_text(json.dumps(self.done, indent=1) + "\n")
+            part.rename(self.file)
+            print(f"== {name}: {self.done[name]['seconds']:.0f} s")
+        return self.done[name]["result"]
+
+    def minutes(self) -> float:
+        return sum(stage["seconds"] for stage in self.done.values()) / 60
+
+
+def render(street_world: Path, out: Path, frames: int, seed: int, flags: list[str]) -> int:
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([street_world, "render", "--frames", str(frames), "--seed", str(seed), "--out", out, *flags], check=True)
+    return frames
+
+
+def cut(work: Path, seed: int) -> dict:
+    learnt = crops.cut([work / name for name in TRAINED_ON], work / "crops", seed)
+    return {"learnt": learnt, "watched": crops.cut([work / "watched"], work / "watched-crops", seed)}
+
+
+def detector(here: Path, street_world: Path, work: Path, out: Path, seed: int) -> dict:
+    command = [sys.executable, here / "detector.py", "--street-world", street_world, "--work", work / "detector", "--out", out, "--seed", str(seed)]
+    subprocess.run(command, check=True)
+    return json.loads(out.with_suffix(".json").read_text())
+
+
+def manifest(models: Path, threshold: float | None) -> None:
+    written = {
+        "schema": "uniood.models/1",
+        "name": "street-tiny",
+        "licence": "MIT OR Apache-2.0",
+        "clip": "clip",
+        "combiner": "combiner.safetensors",
+        "classes": combiner.CLASSES,
+        "templates": [combiner.TEMPLATE],
+        "detector": {"file": "detector.onnx", "layout": "yolox", "labels": ["object"]},
+    }
+    if threshold is not None:
+        written["threshold"] = round(threshold, 6)
+    (models / "uniood.json").write_text(json.dumps(written, indent=1) + "\n")
+
+
+def install(models: Path, out: Path) -> None:
+    """The files of the set and no others, with their hashes beside it."""
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(models, out, ignore=shutil.ignore_patterns("detector.json", "*.part"))
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out)}" for path in sorted(out.rglob("*")) if path.is_file()]
+    (out.parent / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
