@@ -1,0 +1,225 @@
+"""The detector's frames: rendered by the street world, read, letterboxed, packed and shuffled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+# The detector's input: 640x360 fits it at 0.7 with a strip of four rows below.
+WIDTH, HEIGHT = 448, 256
+PADDING = 114
+FRAME_SIZE = "640x360"
+
+# No scene is in two of these: each has its own ten million seeds.
+TRAINING_SEEDS = 10_000_000
+CALIBRATION_SEEDS = 15_000_000
+HELD_OUT_SEEDS = 20_000_000
+
+CAMERAS = ("plain", "lowlight", "wide", "lens-rain", "sodium")
+VIEWS = ("drive", "surveillance")
+KINDS = ("id", "named-ood", "unseen-ood")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Frames of one camera and one viewpoint."""
+
+    camera: str
+    view: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A set of frames and where its seeds begin. `unseen` is the share of unknown things that no training may see."""
+
+    name: str
+    seeds: int
+    shots: tuple[Shot, ...]
+    ood: float
+    unseen: float
+
+    def frames(self) -> int:
+        return sum(shot.frames for shot in self.shots)
+
+
+def plan(name: str, seeds: int, plain: int, other: int, ood: float, unseen: float) -> Plan:
+    """`plain` frames of the plain camera and `other` of each other one, two thirds driving, one third standing."""
+    shots = []
+    for camera in CAMERAS:
+        frames = plain if camera == "plain" else other
+        shots += [Shot(camera, "drive", frames - frames // 3), Shot(camera, "surveillance", frames // 3)]
+    return Plan(name, seeds, tuple(shots), ood, unseen)
+
+
+TRAINING = plan("training", TRAINING_SEEDS, plain=4500, other=900, ood=0.5, unseen=0.0)
+CALIBRATION = plan("calibration", CALIBRATION_SEEDS, plain=240, other=60, ood=0.45, unseen=0.0)
+HELD_OUT = plan("held-out", HELD_OUT_SEEDS, plain=450, other=150, ood=0.45, unseen=0.4)
+
+
+def render(street_world: Path, plan: Plan, folder: Path) -> None:
+    """Renders what is not yet rendered of a plan, one folder a shot."""
+    seed = plan.seeds
+    for shot in plan.shots:
+        target = folder / f"{shot.camera}-{shot.view}"
+        if not (target / "instances.json").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            command = [street_world, "render", "--seed", seed, "--size", FRAME_SIZE, "--camera", shot.camera]
+            command += ["--view", shot.view, "--ood", plan.ood, "--unseen", plan.unseen]
+            command += ["--frames", shot.frames, "--out", target]
+            subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+        seed += shot.frames
+
+
+@dataclass
+class Frame:
+    """One picture and what is in it: boxes `[n, 4]` as left, top, right, bottom in the picture's pixels."""
+
+    path: Path
+    camera: str
+    view: str
+    boxes: np.ndarray
+    kinds: list[str]
+    ignored: np.ndarray
+
+
+def load(plan: Plan, folder: Path) -> list[Frame]:
+    """The frames of a rendered plan. Hidden, cut off, tiny and look-alike objects are `ignored`."""
+    frames = []
+    for shot in plan.shots:
+        source = folder / f"{shot.camera}-{shot.view}"
+        coco = json.loads((source / "instances.json").read_text())
+        if len(coco["images"]) != shot.frames:
+            raise SystemExit(f"{source} holds {len(coco['images'])} frames, wanted {shot.frames}: remove it")
+        by_image: dict[int, list[dict]] = {image["id"]: [] for image in coco["images"]}
+        for annotation in coco["annotations"]:
+            by_image[annotation["image_id"]].append(annotation)
+        for image in coco["images"]:
+            annotations = by_image[image["id"]]
+            told = [a for a in annotations if not a["ignore"] and a["supercategory"] != "look-alike"]
+            unsaid = [a for a in annotations if a["ignore"] or a["supercategory"] == "look-alike"]
+            frames.append(
+                Frame(
+                    path=source / "images" / image["file_name"],
+                    camera=shot.camera,
+                    view=shot.view,
+                    boxes=corner_array(told),
+                    kinds=[a["supercategory"] for a in told],
+                    ignored=corner_array(unsaid),
+                )
+            )
+    return frames
+
+
+def corner_array(annotations: list[dict]) -> np.ndarray:
+    boxes = np.array([a["bbox"] for a in annotations], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def letterbox(pixels: np.ndarray, width: int = WIDTH, height: int = HEIGHT) -> tuple[np.ndarray, float]:
+    """An RGB picture as the BGR levels `[3, height, width]` that uniood feeds, and the factor it was scaled by."""
+    scale = min(width / pixels.shape[1], height / pixels.shape[0])
+    fitted = (int(pixels.shape[0] * scale + 1e-6), int(pixels.shape[1] * scale + 1e-6))
+    levels = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1])).permute(2, 0, 1)[None].float()
+    picture = F.interpolate(levels, fitted, mode="bilinear", align_corners=False)[0]
+    out = torch.full((3, height, width), float(PADDING))
+    out[:, : fitted[0], : fitted[1]] = picture
+    return out.numpy(), scale
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def pack_one(path: Path) -> np.ndarray:
+    torch.set_num_threads(1)
+    return letterbox(read(path))[0].round().astype(np.uint8).transpose(1, 2, 0)
+
+
+def pack(frames: list[Frame], file: Path, workers: int) -> None:
+    """Decodes all frames once into one array of bytes, `[n, HEIGHT, WIDTH, 3]`."""
+    partial = file.with_suffix(".partial.npy")
+    packed = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(frames), HEIGHT, WIDTH, 3))
+    with ProcessPoolExecutor(workers) as pool:
+        for index, picture in enumerate(pool.map(pack_one, [frame.path for frame in frames], chunksize=16)):
+            packed[index] = picture
+    packed.flush()
+    partial.rename(file)
+
+
+def padded(boxes: list[np.ndarray]) -> Tensor:
+    """Boxes of several frames as `[n, most, 4]`; what is missing is NaN."""
+    most = max(1, max(len(one) for one in boxes))
+    out = torch.full((len(boxes), most, 4), float("nan"))
+    for row, one in zip(out, boxes):
+        row[: len(one)] = torch.from_numpy(one)
+    return out
+
+
+class TrainingSet:
+    """Packed frames, from which batch number n of a seed is always the same one."""
+
+    def __init__(self, frames: list[Frame], packed: Path, seed: int) -> None:
+        self.pictures = np.load(packed, mmap_mode="r")
+        if self.pictures.shape != (len(frames), HEIGHT, WIDTH, 3):
+            raise SystemExit(f"{packed} is of another plan: remove it and the folder {packed.with_suffix('')}")
+        scale = min(WIDTH / 640, HEIGHT / 360)
+        self.truth = padded([frame.boxes * scale for frame in frames])
+        self.ignored = padded([frame.ignored * scale for frame in frames])
+        self.seed = seed
+
+    def order(self, batch_size: int, first_step: int) -> Iterator[np.ndarray]:
+        """Indices of the batches from `first_step` on, in a new order each epoch."""
+        per_epoch = len(self.pictures) // batch_size
+        step = first_step
+        while True:
+            epoch, within = divmod(step, per_epoch)
+            shuffled = np.random.default_rng((self.seed, epoch)).permutation(len(self.pictures))
+            yield np.sort(shuffled[within * batch_size :][:batch_size])
+            step += 1
+
+    def batch(self, indices: np.ndarray, step: int, width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures `[n, 3, height, width]` in channels-last order, boxes and ignored boxes, all augmented."""
+        random = np.random.default_rng((self.seed, 1, step))
+        flipped = random.random(len(indices)) < 0.5
+        pictures = [self.pictures[index] for index in indices]
+        pictures = np.stack([one[:, ::-1] if flip else one for one, flip in zip(pictures, flipped)])
+        levels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+        if (width, height) != (WIDTH, HEIGHT):
+            levels = F.interpolate(levels, (height, width), mode="bilinear", align_corners=False)
+
+        truth, ignored = self.truth[indices].clone(), self.ignored[indices].clone()
+        mirror, far_side = torch.tensor([-1.0, 1.0, -1.0, 1.0]), torch.tensor([float(WIDTH), 0.0] * 2)
+        shrink = torch.tensor([width / WIDTH, height / HEIGHT] * 2)
+        for boxes in (truth, ignored):
+            boxes[flipped] = boxes[flipped][..., [2, 1, 0, 3]] * mirror + far_side
+            boxes *= shrink
+        return recolour(levels, random), truth, ignored
+
+
+def recolour(levels: Tensor, random: np.random.Generator) -> Tensor:
+    """Other light: gain, offset, a cast of colour, less colour. So that a new thing is not told by its paint.
+
+    All of it is linear, so one product with a matrix a picture does it.
+    """
+    count, _, height, width = levels.shape
+    gain = 1 + 0.2 * random.standard_normal((count, 1, 1)) + 0.08 * random.standard_normal((count, 1, 3))
+    offset = 12 * random.standard_normal((count, 1, 1)).repeat(3, 2)
+    grey = (random.random((count, 1, 1)) < 0.2) * random.random((count, 1, 1))
+    colours = ((1 - grey) * np.eye(3) + grey / 3) * gain.clip(0.4, 1.7)
+    pixels = levels.permute(0, 2, 3, 1).reshape(count, height * width, 3)
+    pixels = torch.baddbmm(torch.from_numpy(offset).float(), pixels, torch.from_numpy(colours).float())
+    return pixels.clamp_(0, 255).view(count, height, width, 3).permute(0, 3, 1, 2)
