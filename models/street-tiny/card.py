@@ -20,13 +20,14 @@ def _lines(stages: dict, models: Path) -> list[str]:
     clip, combiner, calibration = result["clip"], result["combiner"], result["calibrate"]
     size = sum(path.stat().st_size for path in models.rglob("*") if path.is_file())
     lines = ["", "### The run", "", f"{size / 1e6:.2f} MB in all. Trained on {stages['clip']['cores']} cores of {stages['clip']['cpu']}:", ""]
-    lines += ["| stage | min |", "|---|---|"]
-    minutes = {"render": 0.0}
+    lines += ["| stage | min | min of processor time |", "|---|---|---|"]
+    minutes: dict[str, list[float]] = {}
     for name, stage in stages.items():
-        key = "render" if name.startswith("render") else name
-        minutes[key] = minutes.get(key, 0.0) + stage["seconds"] / 60
-    lines += [f"| {name} | {value:.1f} |" for name, value in minutes.items()]
-    lines += [f"| all | {sum(minutes.values()):.1f} |", ""]
+        row = minutes.setdefault("render" if name.startswith("render") else name, [0.0, 0.0])
+        row[0] += stage["seconds"] / 60
+        row[1] += stage["processor_seconds"] / 60
+    minutes["all"] = [sum(column) for column in zip(*minutes.values(), strict=True)]
+    lines += [f"| {name} | {wall:.1f} | {busy:.1f} |" for name, (wall, busy) in minutes.items()] + [""]
 
     lines += ["### CLIP", ""]
     lines += [

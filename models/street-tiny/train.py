@@ -75,7 +75,7 @@ def main() -> None:
 
 
 class Stages:
-    """Results of finished stages and the seconds they took, in WORK/stages.json."""
+    """Results of finished stages and the seconds they took, in WORK/stages.json. A stage that goes on from a checkpoint counts from there."""
 
     def __init__(self, work: Path) -> None:
         self.file = work / "stages.json"
@@ -84,9 +84,10 @@ class Stages:
     def run(self, name: str, work):
         if name not in self.done:
             print(f"== {name}")
-            began = time.monotonic()
+            began, busy = time.monotonic(), processor_seconds()
             result = work()
-            self.done[name] = {"seconds": round(time.monotonic() - began, 1), "result": result, "cores": os.cpu_count(), "cpu": cpu()}
+            took = {"seconds": round(time.monotonic() - began, 1), "processor_seconds": round(processor_seconds() - busy, 1)}
+            self.done[name] = {**took, "cores": os.cpu_count(), "cpu": cpu(), "result": result}
             part = self.file.with_suffix(".part")
             part.write_text(json.dumps(self.done, indent=1) + "\n")
             part.rename(self.file)
@@ -140,6 +141,11 @@ def install(models: Path, out: Path) -> None:
 
 def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it started and waited for: what a machine with other work to do does not change."""
+    return sum(os.times()[:4])
 
 
 def cpu() -> str:

@@ -50,7 +50,7 @@ mod plugin {
         "MIT/X11",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_NAME"),
-        "https://github.com/uniood/uniood",
+        "Unknown package origin",
         env!("BUILD_REL_DATE")
     );
 }
