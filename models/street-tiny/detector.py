@@ -37,7 +37,7 @@ from detector_net import Detector, Raw, detection_loss
 class Recipe:
     """How it is trained."""
 
-    steps: int = 4200
+    steps: int = 3600
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 0.03
@@ -214,7 +214,8 @@ def calibrate(model: Detector, frames: list[data.Frame], precision: float, draft
     draft.unlink()
     score = evaluation.best_threshold(outcomes, precision)
     with torch.no_grad():
-        model.objectness.bias += logit(evaluation.DETECTION_THRESHOLD) - logit(score)
+        for head in model.heads:
+            head.objectness.bias += logit(evaluation.DETECTION_THRESHOLD) - logit(score)
     return score
 
 

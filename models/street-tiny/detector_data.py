@@ -169,6 +169,12 @@ def padded(boxes: list[np.ndarray]) -> Tensor:
     return out
 
 
+def trimmed(boxes: Tensor) -> Tensor:
+    """A copy without the columns that no frame fills."""
+    most = int((~boxes[..., 0].isnan()).sum(1).max())
+    return boxes[:, : max(1, most)].clone()
+
+
 class TrainingSet:
     """Packed frames, from which batch number n of a seed is always the same one."""
 
@@ -201,7 +207,7 @@ class TrainingSet:
         if (width, height) != (WIDTH, HEIGHT):
             levels = F.interpolate(levels, (height, width), mode="bilinear", align_corners=False)
 
-        truth, ignored = self.truth[indices].clone(), self.ignored[indices].clone()
+        truth, ignored = trimmed(self.truth[indices]), trimmed(self.ignored[indices])
         mirror, far_side = torch.tensor([-1.0, 1.0, -1.0, 1.0]), torch.tensor([float(WIDTH), 0.0] * 2)
         shrink = torch.tensor([width / WIDTH, height / HEIGHT] * 2)
         for boxes in (truth, ignored):

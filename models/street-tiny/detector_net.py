@@ -40,8 +40,26 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
+class Head(nn.Module):
+    """Box and objectness of each cell of one stride."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(separable(channels), separable(channels), separable(channels))
+        self.box = nn.Conv2d(channels, 4, 1)
+        self.objectness = nn.Conv2d(channels, 1, 1)
+        nn.init.normal_(self.box.weight, std=0.01)
+        self.box.bias.data = torch.tensor([0.5, 0.5, 1.0, 1.0])
+        nn.init.normal_(self.objectness.weight, std=0.01)
+        nn.init.constant_(self.objectness.bias, -4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        return torch.cat([self.box(x), self.objectness(x)], 1)
+
+
 class Detector(nn.Module):
-    """Backbone of four stages, a pyramid down and up again, one head shared by the three strides."""
+    """Backbone of four stages, a pyramid down and up again, a head for each of the three strides."""
 
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 96, 128), neck: int = 64) -> None:
         super().__init__()
@@ -55,13 +73,8 @@ class Detector(nn.Module):
         self.lateral = nn.ModuleList(conv(width, neck, 1) for width in (c3, c4, c5))
         self.down = nn.ModuleList(separable(neck) for _ in range(2))
         self.up = nn.ModuleList(separable(neck) for _ in range(2))
-        self.head = nn.Sequential(separable(neck), separable(neck), separable(neck))
-        self.box = nn.Conv2d(neck, 4, 1)
-        self.objectness = nn.Conv2d(neck, 1, 1)
-        nn.init.normal_(self.box.weight, std=0.01)
-        self.box.bias.data = torch.tensor([0.5, 0.5, 1.0, 1.0])
-        nn.init.normal_(self.objectness.weight, std=0.01)
-        nn.init.constant_(self.objectness.bias, -4.0)
+        # Not one head for all: a batch norm that sees three pyramid levels in turn ends up with the statistics of none.
+        self.heads = nn.ModuleList(Head(neck) for _ in STRIDES)
 
     def forward(self, levels: Tensor) -> Tensor:
         """`[N, 3, H, W]`, BGR 0 to 255, to `[N, A, 5]`: dx, dy, log w, log h, objectness before the sigmoid."""
@@ -73,10 +86,7 @@ class Detector(nn.Module):
         p3 = self.down[0](self.lateral[0](c3) + F.interpolate(p4, scale_factor=2.0))
         p4 = self.up[0](p4 + F.avg_pool2d(p3, 2))
         p5 = self.up[1](p5 + F.avg_pool2d(p4, 2))
-        rows = []
-        for pyramid in (p3, p4, p5):
-            found = self.head(pyramid)
-            rows.append(torch.cat([self.box(found), self.objectness(found)], 1).flatten(2))
+        rows = [head(level).flatten(2) for head, level in zip(self.heads, (p3, p4, p5))]
         return torch.cat(rows, 2).transpose(1, 2)
 
 
@@ -119,44 +129,30 @@ def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - (outer - union) / outer.clamp(min=1e-6)
 
 
-# An object's cells lie within this many strides of its centre.
-CENTRE_RADIUS = 1.75
-# Sides of an object, in strides, where its level fits best.
-FITTING_SIDE = 3.5
-# Most cells an object gets.
-MOST_CELLS = 8
+# Up to this many of its strides an object belongs to a grid; what is larger, to the next coarser one.
+LARGEST_SIDE = 4.5
+# The least that a cell which answers for an object is told to be sure of it, however wrong its box still is.
+LEAST_TARGET = 0.3
 
 
-@torch.no_grad()
-def assign(boxes: Tensor, objectness: Tensor, truth: Tensor, origins: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
+def assign(truth: Tensor, origins: Tensor, strides: Tensor) -> Tensor:
     """Which object each cell answers for: `[N, A]` indices into `truth` (`[N, G, 4]`, padded with NaN), -1 for none.
 
-    SimOTA with a prior: an object gets as many cells as the overlaps of its best ones add up to, those that cost
-    least. The cost is the box's error, the lack of objectness, and how badly the stride fits the object's size, which
-    is what counts while the boxes still mean nothing. Gives the IoU of each cell with its object, too.
+    An object's size names its stride; its cells are those around its centre (2x2, as a rule), within its box, and the
+    nearest one in any case. Of two objects the smaller has the cell.
     """
     exists = ~truth[..., 0].isnan()
-    truth = truth.nan_to_num(-1e4)
-    points, step = ((origins + 0.5) * strides)[None, None], strides[:, 0][None, None]
-    centre, size = (truth[..., :2] + truth[..., 2:]) / 2, (truth[..., 2:] - truth[..., :2]).clamp(min=1)
-    away = (points - centre[:, :, None]).abs().amax(-1) / step
-    inside = ((points > truth[:, :, None, :2]) & (points < truth[:, :, None, 2:])).all(-1)
-    level = torch.log2(size.prod(-1).sqrt()[..., None] / step / FITTING_SIDE).abs()
+    truth = truth.nan_to_num(-1e4)[:, :, None]
+    points, steps = (origins + 0.5) * strides, strides[:, 0]
+    size = (truth[..., 2:] - truth[..., :2]).prod(-1)
+    stride = STRIDES[0] * 2 ** torch.bucketize(size.sqrt(), LARGEST_SIDE * torch.tensor(STRIDES[:-1]))
 
-    iou = overlap(boxes[:, None], truth[:, :, None])[0]
-    cost = 3.0 * -(iou + 1e-2).log() + F.softplus(-objectness)[:, None] + 2.0 * level.square() + away.square()
-    cost = cost + 100.0 * ~(inside & (away < CENTRE_RADIUS)) + 1e4 * ~exists[..., None]
-
-    best, cells = cost.topk(MOST_CELLS, -1, largest=False)
-    counts = iou.gather(-1, cells).sum(-1).int().clamp(1, MOST_CELLS)
-    rank = torch.arange(MOST_CELLS)
-    # The first cell is taken even where none lies inside: an object may be thinner than a cell.
-    taken = (rank < counts[..., None]) & ((best < 100.0) | (rank == 0)) & exists[..., None]
-    chosen = torch.full_like(cost, float("inf"))
-    chosen.scatter_(-1, cells, best.masked_fill(~taken, float("inf")))
-    least, owner = chosen.min(1)
-    matched = iou.gather(1, owner[:, None])[:, 0]
-    return owner.masked_fill(least.isinf(), -1), matched
+    away = (points - (truth[..., :2] + truth[..., 2:]) / 2).abs().amax(-1)
+    away = away.masked_fill(steps != stride, float("inf"))
+    taken = (away < steps) & (points > truth[..., :2]).all(-1) & (points < truth[..., 2:]).all(-1)
+    taken.scatter_(-1, away.argmin(-1, keepdim=True), True)
+    smallest, owner = size.expand_as(away).masked_fill(~(taken & exists[..., None]), float("inf")).min(1)
+    return owner.masked_fill(smallest.isinf(), -1)
 
 
 def detection_loss(found: Tensor, truth: Tensor, ignored: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -167,16 +163,16 @@ def detection_loss(found: Tensor, truth: Tensor, ignored: Tensor, height: int, w
     """
     origins, strides = grid(height, width)
     boxes = corners(found, origins, strides)
-    owner, iou = assign(boxes.detach(), found[..., 4].detach(), truth, origins, strides)
+    owner = assign(truth, origins, strides)
     positive = owner >= 0
     image, cell = positive.nonzero(as_tuple=True)
     count = max(1, len(image))
 
-    iou_now, generalised = overlap(boxes[image, cell], truth[image, owner[image, cell]])
+    iou, generalised = overlap(boxes[image, cell], truth[image, owner[image, cell]])
     box_loss = (1 - generalised).sum() / count
 
-    target = torch.zeros_like(iou)
-    target[image, cell] = iou_now.detach().clamp(0.2, 1.0)
+    target = torch.zeros_like(found[..., 4])
+    target[image, cell] = iou.detach().clamp(LEAST_TARGET, 1.0)
     points, margin = (origins + 0.5) * strides, strides / 2
     unsaid = ((points > ignored[:, :, None, :2] - margin) & (points < ignored[:, :, None, 2:] + margin)).all(-1).any(1)
     logits = found[..., 4]
