@@ -22,7 +22,7 @@ PATCH, WIDTH, LAYERS, TEXT_LAYERS, HEADS, PROJECTION = 8, 128, 6, 3, 4, 128
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 1800
+    steps: int = 2400
     batch: int = 256
     rate: float = 1.2e-3
     warm_up: int = 150
