@@ -92,26 +92,23 @@ def tune(clip: Path, scenes: Path, out: Path, shots: int, seed: int) -> dict:
     seen = _look(model, world, branches, objects)
 
     folds = _folds(seen.classes, seed)
-    pooled = {steps: ([], []) for steps in STEPS}
-    plain = ([], [])
+    # Plain CLIP is a candidate too, and the first: mlp2 = 0.
+    pooled: dict[int | str, tuple[list, list]] = {steps: ([], []) for steps in ("plain", *STEPS)}
     for fold in range(FOLDS):
         held = seen.of(folds == fold)
-        _leave_own_out((F.normalize(held.z0 @ world.projection.T, dim=-1) @ world.text.T), held.classes, plain)
+        _leave_own_out((F.normalize(held.z0 @ world.projection.T, dim=-1) @ world.text.T), held.classes, pooled["plain"])
         for steps, mlp2 in _fit(world, seen.of(folds != fold), seed):
             _leave_own_out(_omega(world, held, held.listed, mlp2), held.classes, pooled[steps])
     curve = {steps: auroc(np.concatenate(kept), np.concatenate(left)) for steps, (kept, left) in pooled.items()}
     chosen = _earliest_as_good(pooled, curve)
-    before = auroc(np.concatenate(plain[0]), np.concatenate(plain[1]))
-    # Plain CLIP is a candidate too: mlp2 = 0.
-    mlp2 = _zero(width) if before >= curve[chosen] else dict(_fit(world, seen, seed))[chosen]
+    mlp2 = _zero(width) if chosen == "plain" else dict(_fit(world, seen, seed))[chosen]
 
     tensors = {f"{name}.{key}": value.detach() for name, branch in branches.items() for key, value in branch.state_dict().items()}
     for name in branches:
         tensors[f"{name}.mlp2.weight"], tensors[f"{name}.mlp2.bias"] = (value.detach() for value in mlp2[name])
     save_file({key: value.contiguous() for key, value in tensors.items()}, out, metadata={"form": "residual"})
     return {
-        "shots": shots, "seed": seed, "objects": len(objects), "leave_own_class_out": {"plain": before, **curve},
-        "chosen": "plain" if before >= curve[chosen] else chosen,
+        "shots": shots, "seed": seed, "objects": len(objects), "leave_own_class_out": curve, "chosen": chosen,
     }  # fmt: skip
 
 
@@ -284,12 +281,12 @@ def _leave_own_out(omega: Tensor, classes: Tensor, into: tuple[list, list]) -> N
     into[1].append(omega.masked_fill(own, -2).max(1).values.detach().numpy())
 
 
-def _earliest_as_good(pooled: dict, curve: dict[int, float]) -> int:
-    """The earliest number of steps within one paired standard error (over folds) of the best."""
+def _earliest_as_good(pooled: dict, curve: dict[int | str, float]) -> int | str:
+    """The earliest candidate within one paired standard error (over folds) of the best."""
     of_folds = {steps: np.array([auroc(k, l) for k, l in zip(kept, left, strict=True)]) for steps, (kept, left) in pooled.items()}
     best = max(curve, key=curve.get)
-    for steps in STEPS:
-        behind = of_folds[best] - of_folds[steps]
+    for candidate, of_fold in of_folds.items():
+        behind = of_folds[best] - of_fold
         if behind.mean() <= behind.std(ddof=1) / math.sqrt(FOLDS):
-            return steps
+            return candidate
     return best

@@ -37,14 +37,14 @@ def table(uniood: Path, models: Path, scenes: dict[str, Path]) -> list[dict]:
 def score(uniood: Path, models: Path, scenes: Path, boxes: str) -> list[dict]:
     """What became of each true object that counts, or of each detection matched to one: `kind` and `omega`."""
     listed = crops.frames(scenes)
-    command = [uniood, "score", "--models", models, "--json", "--max-objects", "100"]
+    command = [uniood, "score", "--models", models, "--json"]
     if boxes == "true":
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(_counting(scenes), file)
             file.flush()
             lines = _run(command + ["--boxes", file.name, *[image["path"] for image, _ in listed]])
     else:
-        lines = _run(command + [image["path"] for image, _ in listed])
+        lines = _run(command + ["--max-objects", "100", *[image["path"] for image, _ in listed]])
     found = []
     for (_, annotations), line in zip(listed, lines, strict=True):
         seen = [o for o in line["objects"] if o["ood"]["label"] != "unscored"]
