@@ -37,7 +37,7 @@ from detector_net import Detector, Raw, detection_loss
 class Recipe:
     """How it is trained."""
 
-    steps: int = 3600
+    steps: int = 3000
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 0.03

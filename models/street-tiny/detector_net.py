@@ -64,8 +64,7 @@ class Detector(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 96, 128), neck: int = 64) -> None:
         super().__init__()
         stem, c3, c4, c5 = widths
-        # One convolution straight to stride 4: the layers above it would cost most of the training's memory traffic.
-        self.stem = nn.Sequential(nn.Conv2d(3, stem, 6, 4, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(conv(3, stem // 2, 3, 2), conv(stem // 2, stem, 3, 2))
         self.stage2 = separable(stem)
         self.stage3 = nn.Sequential(conv(stem, c3, 3, 2), Residual(c3), Residual(c3))
         self.stage4 = nn.Sequential(conv(c3, c4, 3, 2), Residual(c4), Residual(c4))
@@ -131,6 +130,9 @@ def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 # Up to this many of its strides an object belongs to a grid; what is larger, to the next coarser one.
 LARGEST_SIDE = 4.5
+# An object with a shorter side is too small for the finest grid: it is ignored. In pixels of the input, so more are while
+# frames are small.
+LEAST_SIDE = 7.0
 # The least that a cell which answers for an object is told to be sure of it, however wrong its box still is.
 LEAST_TARGET = 0.3
 
@@ -163,6 +165,9 @@ def detection_loss(found: Tensor, truth: Tensor, ignored: Tensor, height: int, w
     """
     origins, strides = grid(height, width)
     boxes = corners(found, origins, strides)
+    tiny = ((truth[..., 2:] - truth[..., :2]).amin(-1) < LEAST_SIDE)[..., None]
+    ignored = torch.cat([ignored, truth.masked_fill(~tiny, float("nan"))], 1)
+    truth = truth.masked_fill(tiny, float("nan"))
     owner = assign(truth, origins, strides)
     positive = owner >= 0
     image, cell = positive.nonzero(as_tuple=True)
