@@ -73,10 +73,13 @@ def detect(model: onnxruntime.InferenceSession, pixels: np.ndarray, least: float
     (output,) = model.run(None, {model.get_inputs()[0].name: levels[None]})
     seconds = time.perf_counter() - started
     boxes, scores = decode(output[0], width, height)
-    boxes, scores = boxes[scores >= least] / scale, scores[scores >= least]
-    kept = suppress(boxes, scores)
     limit = np.array([pixels.shape[1], pixels.shape[0]] * 2, dtype=np.float32)
-    return np.clip(boxes[kept], 0, limit), scores[kept], seconds
+    clipped = np.clip(boxes / scale, 0, limit)
+    # As uniood does it, what is too small is gone before it could suppress anything.
+    counts = (scores >= least) & ((clipped[:, 2:] - clipped[:, :2]).min(1) >= MIN_OBJECT_SIZE)
+    boxes, scores, clipped = boxes[counts] / scale, scores[counts], clipped[counts]
+    kept = suppress(boxes, scores)
+    return clipped[kept], scores[kept], seconds
 
 
 @dataclass
@@ -94,15 +97,14 @@ class Outcome:
 def judge(frame: Frame, boxes: np.ndarray, scores: np.ndarray) -> Outcome:
     """Matches detections, the most confident first, each to the object it overlaps best.
 
-    As COCO does it: objects that are ignored or below the least size ask for nothing, and a detection on one of them,
-    or an unmatched one below the least size, is neither right nor wrong.
+    As COCO does it: objects that are ignored or below the least size ask for nothing, and a detection on one of them
+    is neither right nor wrong.
     """
     small = (frame.boxes[:, 2:] - frame.boxes[:, :2]).min(1, initial=np.inf) < MIN_OBJECT_SIZE
     counts, aside = frame.boxes[~small], np.concatenate([frame.boxes[small], frame.ignored])
     table = overlaps(boxes, counts)
     on_aside = overlaps(boxes, aside).max(1, initial=0) >= MATCHING_IOU
     on_aside |= (intersection(boxes, frame.ignored) / np.maximum(area(boxes), 1e-6)[:, None]).max(1, initial=0) >= MATCHING_IOU
-    tiny = (boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) < MIN_OBJECT_SIZE
     found_by = np.zeros(len(counts))
     right, wrong = [], []
     for index, score in enumerate(scores):
@@ -111,7 +113,7 @@ def judge(frame: Frame, boxes: np.ndarray, scores: np.ndarray) -> Outcome:
         if best >= 0 and free[best] >= MATCHING_IOU:
             found_by[best] = score
             right.append(score)
-        elif not (on_aside[index] or tiny[index]):
+        elif not on_aside[index]:
             wrong.append(score)
     kinds = [kind for kind, skip in zip(frame.kinds, small) if not skip]
     return Outcome(frame.camera, frame.view, kinds, found_by, np.array(right), np.array(wrong))
