@@ -6,10 +6,10 @@ ORT := $(CURDIR)/.cache/onnxruntime/1.32.0/libonnxruntime.so
 export ORT_DYLIB_PATH ?= $(ORT)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build test lint demo models bench install env
+.PHONY: help setup build test lint demo readme-picture models bench install env
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 setup: ## Install what is missing: packages, ONNX Runtime, Rust
 	@scripts/setup
@@ -28,6 +28,9 @@ lint: setup ## Formatting, lints, documentation
 
 demo: build ## The main job on a default that ships with the repository; writes demo-out/
 	@scripts/demo
+
+readme-picture: build ## Make docs/street.jpg anew
+	@scripts/readme-picture
 
 models: build ## Train street-tiny, the model set that ships, from nothing (an hour)
 	@scripts/models

@@ -16,6 +16,7 @@
 
 pub mod activation;
 pub mod attention;
+mod cache;
 pub mod combiner;
 pub mod detect;
 pub mod encode;

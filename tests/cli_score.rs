@@ -118,11 +118,20 @@ fn wrong_usage_is_exit_2() {
 }
 
 #[test]
-fn without_a_model_set_the_sentence_says_how_to_name_one() {
+fn without_a_model_set_the_shipped_one_is_used_and_said() {
     let world = World::new();
-    run(&["score", &world.path("a.png")]).check(1, "--models DIR or UNIOOD_MODELS");
-    let by_environment = uniood(&["score", "--boxes", "frame", &world.path("a.png")]).env("UNIOOD_MODELS", &world.models).output().unwrap();
-    Ran::from(by_environment).check(0, "");
+    let home = tempfile::tempdir().unwrap();
+    let arguments = ["score", "--boxes", "frame", &world.path("a.png")];
+    let elsewhere = || {
+        let mut command = uniood(&arguments);
+        command.env_remove("XDG_CACHE_HOME").env("HOME", home.path()).current_dir(home.path());
+        command.env("ORT_DYLIB_PATH", std::path::absolute(std::env::var_os("ORT_DYLIB_PATH").unwrap()).unwrap());
+        command
+    };
+    Ran::from(elsewhere().output().unwrap()).check(0, "model set street-tiny, which ships with uniood");
+    Ran::from(elsewhere().env("UNIOOD_MODELS", &world.models).output().unwrap()).check(0, "");
+    Ran::from(elsewhere().env("UNIOOD_MODELS", "/no/such/set").output().unwrap()).check(1, "/no/such/set/uniood.json");
+    Ran::from(elsewhere().env_remove("HOME").output().unwrap()).check(1, "no HOME");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import detector_eval
+
 BEGIN, END = "<!-- measured: written by card.py -->", "<!-- end of what is measured -->"
 
 
@@ -47,7 +49,7 @@ def _lines(stages: dict, models: Path) -> list[str]:
     ]
 
     lines += ["### Detector, held-out mixed frames", ""]
-    lines += _detector(result["detector"])
+    lines += [*detector_eval.table(result["detector"]["held_out"]), ""]
 
     lines += ["### Scores, held-out mixed frames", ""]
     lines += ["AUROC / FPR95 in %, ID positive. Named: OOD classes that captions named. Never seen: classes in no caption and no training picture.", ""]
@@ -60,7 +62,3 @@ def _lines(stages: dict, models: Path) -> list[str]:
             f" | {100 * row['id_accuracy']:.1f} |"
         )
     return lines + [""]
-
-
-def _detector(numbers: dict) -> list[str]:
-    return ["```json", json.dumps(numbers, indent=1), "```", ""]

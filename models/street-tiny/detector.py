@@ -37,13 +37,13 @@ from detector_net import Detector, Raw, detection_loss
 class Recipe:
     """How it is trained."""
 
-    steps: int = 3000
+    steps: int = 2400
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 0.03
     warm_up: int = 200
     # Until this share of the steps frames are small, which is half the work.
-    small_until: float = 0.45
+    small_until: float = 0.3
     small: tuple[int, int] = (320, 192)
     averaging: float = 0.998
     box_weight: float = 2.0

@@ -68,7 +68,10 @@ impl Doctor {
                 Ok(set) => report.ok("model set", &format!("{} in {}", set.manifest.name, dir.display())),
                 Err(error) => report.missing("model set", &format!("UNIOOD_MODELS: {error}")),
             },
-            None => report.absent("model set", "UNIOOD_MODELS is not set; name a set with --models"),
+            None => match uniood::models::ModelSet::shipped(None) {
+                Ok(set) => report.ok("model set", &format!("{}, which ships with uniood", set.manifest.name)),
+                Err(error) => report.missing("model set", &error.to_string()),
+            },
         }
         if report.missing { Outcome::Failed } else { Outcome::Done }
     }

@@ -1,6 +1,10 @@
 //! `uniood models`: list, build, check.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -37,7 +41,7 @@ enum Command {
     Check(Check),
 }
 
-/// The model sets in a folder
+/// The model sets in a folder; without one the set that ships
 #[derive(Args)]
 #[command(after_help = "Example: uniood models list --models ~/models")]
 struct List {
@@ -86,8 +90,9 @@ impl Models {
 
 impl List {
     fn run(self) -> Result<Outcome> {
-        let Some(dir) = self.models.dir else {
-            bail!("no folder to look in: name one with --models DIR or UNIOOD_MODELS (this version ships no set)")
+        let Some(dir) = self.models.named().map(Path::to_owned) else {
+            describe(&ModelSet::shipped(None)?);
+            return Ok(Outcome::Done);
         };
         let mut folders = vec![dir.clone()];
         let entries = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -101,12 +106,7 @@ impl List {
         let mut outcome = Outcome::Done;
         for folder in sets {
             match ModelSet::open(&folder) {
-                Ok(set) => {
-                    let manifest = &set.manifest;
-                    let detector = manifest.detector.as_ref().map_or("none", |_| "included");
-                    say(&format!("{}\n  folder    {}\n  licence   {}", manifest.name, folder.display(), manifest.licence));
-                    say(&format!("  classes   {}\n  detector  {detector}", manifest.classes.join(", ")));
-                }
+                Ok(set) => describe(&set),
                 Err(error) => {
                     console::error(&error.into());
                     outcome = Outcome::Failed;
@@ -115,6 +115,13 @@ impl List {
         }
         Ok(outcome)
     }
+}
+
+fn describe(set: &ModelSet) {
+    let manifest = &set.manifest;
+    let detector = manifest.detector.as_ref().map_or("none", |_| "included");
+    say(&format!("{}\n  folder    {}\n  licence   {}", manifest.name, set.dir.display(), manifest.licence));
+    say(&format!("  classes   {}\n  detector  {detector}", manifest.classes.join(", ")));
 }
 
 impl Build {

@@ -52,7 +52,7 @@ impl Run {
     pub(crate) fn run(self) -> Result<Outcome> {
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
-        let models = self.models.open()?;
+        let models = self.models.open(&self.settings)?;
         plugin::load()?;
         let (encoder, _) = recording::encoder()?;
         if encoder != "x264enc" {

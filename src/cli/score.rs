@@ -26,7 +26,7 @@ use crate::{
 
 /// Verdicts for pictures
 #[derive(Args)]
-#[command(after_help = "Example: uniood score --models street --boxes instances.json images/*.jpg --json")]
+#[command(after_help = "Example: uniood score photo.jpg\n         uniood score --models street --boxes instances.json images/*.jpg --json")]
 pub(crate) struct Score {
     /// Picture files: JPEG, PNG, WebP, BMP, TIFF
     #[arg(required = true, value_name = "IMAGE")]
@@ -70,7 +70,7 @@ impl Score {
     /// Scores the pictures in their order.
     pub(crate) fn run(self) -> Result<Outcome> {
         let boxes = self.boxes.as_deref().map(GivenBoxes::read).transpose()?;
-        let models = self.models.open()?;
+        let models = self.models.open(&self.settings)?;
         let config = self.settings.engine(models, boxes.as_ref().map(|_| DetectorChoice::Upstream));
         let engine = Engine::open(&config)?;
         let mut settings = self.settings.frame(&engine, self.scores.is_some())?;

@@ -1,31 +1,42 @@
 //! The element's settings as flags: the same names, the same defaults, once for every command that takes them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use uniood::{
     detect::Selection,
     engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings},
-    models::ModelSet,
+    models::{ModelSet, shipped},
     vocabulary::parse_classes,
 };
+
+use crate::console;
 
 /// Which model set.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Models {
-    /// Model set: a folder with uniood.json
+    /// Model set: a folder with uniood.json [default: street-tiny, which ships with uniood]
     #[arg(long = "models", value_name = "DIR", env = "UNIOOD_MODELS")]
     pub(crate) dir: Option<PathBuf>,
 }
 
 impl Models {
-    /// Reads the set.
-    pub(crate) fn open(&self) -> Result<ModelSet> {
-        let Some(dir) = self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) else {
-            bail!("no model set: name its folder with --models DIR or UNIOOD_MODELS (this version ships none)");
-        };
-        Ok(ModelSet::open(dir)?)
+    /// The folder, where one is named.
+    pub(crate) fn named(&self) -> Option<&Path> {
+        self.dir.as_deref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
+    /// Reads the set; the one that ships is told of, since nobody named it.
+    pub(crate) fn open(&self, settings: &Settings) -> Result<ModelSet> {
+        let named = self.named();
+        if named.is_none() {
+            console::note(format_args!("model set {}, which ships with uniood (--models DIR for another)", shipped::NAME));
+        }
+        Ok(ModelSet::open_or_shipped(named, settings.model_cache_dir.as_deref())?)
     }
 }
 

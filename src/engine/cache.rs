@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::runtime::user_cache;
-use crate::{Error, Result, graph::SOURCES};
+use crate::{Error, Result, cache, graph::SOURCES};
 
 /// The graph file's name in its folder; its external data lies beside it.
 const GRAPH: &str = "graph.onnx";
@@ -21,34 +20,11 @@ pub(super) fn clip_sources(dir: &Path) -> Vec<PathBuf> {
 
 /// The graph built from `sources`, from the cache or built now by `build(path)`.
 ///
-/// It is built in a folder of its own that is renamed when whole, so that two processes, or an
-/// interrupted one, never leave half a graph.
-///
 /// # Errors
 /// [`Error::File`] where a source cannot be read or the cache cannot be written.
 pub(super) fn graph(cache_dir: Option<&Path>, kind: &str, sources: &[PathBuf], build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let root = match cache_dir {
-        Some(dir) => dir.to_owned(),
-        None => user_cache().ok_or_else(|| Error::Setting("there is no HOME for the model cache; set model-cache-dir".to_owned()))?,
-    };
-    let folder = root.join(format!("{kind}-{}", key(kind, sources)?));
-    let graph = folder.join(GRAPH);
-    if graph.exists() {
-        return Ok(graph);
-    }
-    fs::create_dir_all(&root).map_err(Error::file("create", &root))?;
-    let fresh = root.join(format!(".{kind}-{}-{:?}", std::process::id(), std::thread::current().id()));
-    let built = fs::create_dir_all(&fresh).map_err(Error::file("create", &fresh)).and_then(|()| build(&fresh.join(GRAPH)));
-    let moved = built.and_then(|()| match fs::rename(&fresh, &folder) {
-        // Another process was first; its graph is the same.
-        Err(_) if graph.exists() => Ok(()),
-        renamed => renamed.map_err(Error::file("write", &folder)),
-    });
-    if moved.is_err() || fresh.exists() {
-        // What is left half-built is of no use; that it cannot be removed changes nothing for the caller.
-        let _ = fs::remove_dir_all(&fresh);
-    }
-    moved.map(|()| graph)
+    let folder = cache::folder(cache_dir, &format!("{kind}-{}", key(kind, sources)?), |folder| build(&folder.join(GRAPH)))?;
+    Ok(folder.join(GRAPH))
 }
 
 fn key(kind: &str, sources: &[PathBuf]) -> Result<String> {
@@ -85,14 +61,6 @@ mod tests {
         let other = graph(Some(&cache), "vision", &[source], build("second")).unwrap();
         assert_ne!(first, other);
         assert_eq!(fs::read_to_string(other).unwrap(), "second");
-    }
-
-    #[test]
-    fn a_failed_build_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let failed = graph(Some(dir.path()), "vision", &[], |_| Err(Error::Worker));
-        assert!(matches!(failed, Err(Error::Worker)));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

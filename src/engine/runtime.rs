@@ -9,7 +9,7 @@ use std::{
 use ort::{LoadDynamicError, environment::Environment, logging::LogLevel};
 use tracing::level_filters::LevelFilter;
 
-use crate::{Error, Result};
+use crate::{Error, Result, cache::user_cache};
 
 /// The variable that names the library; nothing else is tried where it is set.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -109,12 +109,6 @@ fn beside_and_cached() -> impl Iterator<Item = PathBuf> {
     let lib = beside.as_ref().and_then(|dir| dir.parent()).map(|prefix| prefix.join("lib"));
     let cache = user_cache().map(|dir| dir.join("onnxruntime"));
     [beside, lib, cache].into_iter().flatten().flat_map(|dir| libraries_in(&dir))
-}
-
-/// The user's cache folder of this project: `$XDG_CACHE_HOME/uniood` or `~/.cache/uniood`.
-pub(super) fn user_cache() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("uniood"))
 }
 
 /// `libonnxruntime.so` and its versioned names in a folder, the newest name first.

@@ -1,9 +1,12 @@
 //! Model sets: a folder with `uniood.json`, a CLIP folder, a combiner, perhaps a detector and a calibration.
 //!
+//! Where no set is named it is the [`shipped`] one.
+//!
 //! The manifest's form (`uniood.models/1`) lives in this file alone. Unknown keys, missing files and
 //! shapes that do not fit are errors that name file, key, what was found and what was wanted.
 
 mod clip;
+pub mod shipped;
 mod tokenizer;
 mod weights;
 

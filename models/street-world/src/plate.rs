@@ -5,7 +5,7 @@
 
 use tiny_skia::{Pixmap, PixmapMut, Transform};
 
-use crate::{brush::Brush, colour::Light};
+use crate::{brush::Brush, colour::Light, picture::Picture};
 
 /// The id of whatever is not an object.
 pub const SCENERY: u16 = 0;
@@ -114,6 +114,12 @@ impl Plate {
     #[must_use]
     pub fn pixmap(&self) -> &Pixmap {
         &self.pixmap
+    }
+
+    /// The colours as a picture.
+    #[must_use]
+    pub fn picture(&self) -> Picture {
+        Picture::from_pixmap(&self.pixmap)
     }
 
     /// Whose each pixel is, rows from the top.

@@ -45,5 +45,5 @@ pub fn contact_sheet(seed: u64) -> Picture {
             sheet.lay(SCENERY, &laying, |brush| look.draw(brush, Pose { stride: [-0.9, 0.7, 0.2][i % 3] }));
         }
     }
-    Picture::from_pixmap(sheet.pixmap())
+    sheet.picture()
 }

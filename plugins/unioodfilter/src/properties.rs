@@ -24,7 +24,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
             text(
                 "model-dir",
                 "Model set",
-                &format!("Folder with uniood.json; where it is empty, the environment variable {MODELS_VARIABLE} names it"),
+                &format!("Folder with uniood.json; empty: the one that the environment variable {MODELS_VARIABLE} names, or else street-tiny, which ships"),
             ),
             text(
                 "detector",

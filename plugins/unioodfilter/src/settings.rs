@@ -84,7 +84,8 @@ impl Default for Settings {
 /// What an engine is made of: two elements, or two starts, with equal keys want the same engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineKey {
-    model_dir: PathBuf,
+    /// `None`: the set that ships.
+    model_dir: Option<PathBuf>,
     pub(crate) detector: DetectorChoice,
     device: Device,
     batch_size: usize,
@@ -93,6 +94,11 @@ pub(crate) struct EngineKey {
 }
 
 impl EngineKey {
+    /// Whether no model set is named.
+    pub(crate) fn set_is_the_shipped(&self) -> bool {
+        self.model_dir.is_none()
+    }
+
     /// Whether the device is left to the engine.
     pub(crate) fn device_is_chosen_by_engine(&self) -> bool {
         self.device == Device::Auto
@@ -104,7 +110,7 @@ impl EngineKey {
     /// Whatever a model set can be wrong in.
     pub(crate) fn config(&self) -> Result<EngineConfig> {
         Ok(EngineConfig {
-            models: ModelSet::open(&self.model_dir)?,
+            models: ModelSet::open_or_shipped(self.model_dir.as_deref(), self.cache_dir.as_deref())?,
             detector: self.detector.clone(),
             device: self.device.clone(),
             batch_size: self.batch_size,
@@ -119,10 +125,10 @@ impl Settings {
     /// What the engine is made of.
     ///
     /// # Errors
-    /// [`Error::Setting`] where no model set is named, or the device's name is unknown.
+    /// [`Error::Setting`] where the device's name is unknown.
     pub(crate) fn engine_key(&self) -> Result<EngineKey> {
         Ok(EngineKey {
-            model_dir: self.model_dir()?,
+            model_dir: self.model_dir(),
             detector: match filled(self.detector.as_deref()) {
                 None => DetectorChoice::Set,
                 Some("upstream") => DetectorChoice::Upstream,
@@ -136,14 +142,10 @@ impl Settings {
         })
     }
 
-    fn model_dir(&self) -> Result<PathBuf> {
-        let variable = std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty());
-        filled(self.model_dir.as_deref()).map(PathBuf::from).or_else(|| variable.map(PathBuf::from)).ok_or_else(|| {
-            Error::Setting(format!(
-                "no model set is named: set the property model-dir to a folder with `uniood.json`, or the environment variable {MODELS_VARIABLE} \
-                 (this version ships no set of its own)"
-            ))
-        })
+    /// What the property or else the environment names.
+    fn model_dir(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        filled(self.model_dir.as_deref()).map(PathBuf::from).or_else(variable)
     }
 
     /// What counts as an object.

@@ -112,8 +112,12 @@ impl Score {
             let running = Arc::new(Running::open(key)?);
             let device = running.engine.device();
             gst::info!(CAT, imp = self, "models run on {device}");
+            // Nothing is chosen in silence.
+            if running.key.set_is_the_shipped() {
+                let name = &running.engine.models().manifest.name;
+                gst::element_imp_info!(self, gst::ResourceError::Settings, ("no model-dir: model set {name}, which ships with uniood"));
+            }
             if running.key.device_is_chosen_by_engine() {
-                // Nothing is chosen in silence.
                 gst::element_imp_info!(self, gst::ResourceError::Settings, ("device auto: models run on {device}"));
             }
             running

@@ -203,10 +203,6 @@ fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
             assert!(words.iter().all(|word| sentence.contains(word)), "{property}={value:?}: {sentence}");
             fresh.set_property_from_value(property, &before);
         };
-        if std::env::var_os("UNIOOD_MODELS").is_none() {
-            check("model-dir", None, &["model-dir", "UNIOOD_MODELS"]);
-            check("model-dir", Some(""), &["model-dir", "UNIOOD_MODELS"]);
-        }
         check("model-dir", Some("/no/such/set"), &["/no/such/set/uniood.json", "read"]);
         check("detector", None, &["detector"]);
         check("detector", Some("/no/such.onnx"), &["/no/such.onnx"]);
@@ -228,27 +224,46 @@ fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
     });
 }
 
-#[test]
-fn unioodmodels_names_the_set_where_the_property_does_not() {
-    // In a process of its own: the environment belongs to all tests.
+/// gst-launch-1.0 with the plugin of this build, somewhere else, in a process of its own: the environment belongs to all tests.
+fn launched(line: &str, models: Option<&str>, home: &std::path::Path) -> Option<std::process::Output> {
     init();
     if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
-        return eprintln!("skipped: no gst-launch-1.0");
+        eprintln!("skipped: no gst-launch-1.0");
+        return None;
     }
     let library =
         std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join("libgstuniood.so")).filter(|file| file.exists()));
-    let Some(library) = library else { return eprintln!("skipped: libgstuniood.so is not built") };
-    completes_within(HANG, move || {
-        let set = ModelSet::golden();
-        let line = "videotestsrc num-buffers=2 ! unioodfilter detector=frame ! fakesink";
-        let launched = Command::new("gst-launch-1.0")
-            .arg(format!("--gst-plugin-load={}", library.display()))
-            .args(line.split(' '))
-            .env("UNIOOD_MODELS", set.dir())
-            .env_remove("G_DEBUG")
-            .output()
-            .unwrap();
-        assert!(launched.status.success(), "{}", String::from_utf8_lossy(&launched.stderr));
+    let Some(library) = library else {
+        eprintln!("skipped: libgstuniood.so is not built");
+        return None;
+    };
+    let runtime = std::env::var_os("ORT_DYLIB_PATH").map(|path| std::path::absolute(path).unwrap());
+    let mut command = Command::new("gst-launch-1.0");
+    command.arg(format!("--gst-plugin-load={}", library.display())).args(line.split(' '));
+    command.env_remove("G_DEBUG").env_remove("UNIOOD_MODELS").env_remove("XDG_CACHE_HOME").env("HOME", home).current_dir(home);
+    if let Some(models) = models {
+        command.env("UNIOOD_MODELS", models);
+    }
+    if let Some(runtime) = runtime {
+        command.env("ORT_DYLIB_PATH", runtime);
+    }
+    Some(command.output().unwrap())
+}
+
+#[test]
+fn the_environment_names_the_set_where_the_property_does_not_and_the_shipped_one_is_used_where_neither_does() {
+    completes_within(HANG, || {
+        let (set, home) = (ModelSet::golden(), tempfile::tempdir().unwrap());
+        let line = "-m videotestsrc num-buffers=2 ! unioodfilter detector=frame ! fakesink";
+        let Some(named) = launched(line, Some(set.dir()), home.path()) else { return };
+        assert!(named.status.success(), "{}", String::from_utf8_lossy(&named.stderr));
+        assert!(!String::from_utf8_lossy(&named.stdout).contains("street-tiny"));
+        let missing = launched(line, Some("/no/such/set"), home.path()).unwrap();
+        assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains("/no/such/set/uniood.json"));
+        let shipped = launched(line, None, home.path()).unwrap();
+        assert!(shipped.status.success(), "{}", String::from_utf8_lossy(&shipped.stderr));
+        let told = String::from_utf8_lossy(&shipped.stdout);
+        assert!(told.contains("no model-dir: model set street-tiny, which ships with uniood"), "{told}");
     });
 }
 

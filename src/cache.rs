@@ -1,0 +1,69 @@
+//! The cache of what is made from models: a folder a thing, made whole or not at all.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// `$XDG_CACHE_HOME/uniood`, or `~/.cache/uniood`.
+pub(crate) fn user_cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("uniood"))
+}
+
+/// The cache's folder `name`, from before or filled now by `make(folder)`; `dir` in place of the user's cache.
+///
+/// It is made under another name and renamed when whole, so that two processes, or an interrupted one, never
+/// leave half of it.
+///
+/// # Errors
+/// [`Error::Setting`] where there is no cache, [`Error::File`] where it cannot be written, and `make`'s own.
+pub(crate) fn folder(dir: Option<&Path>, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let root = match dir {
+        Some(dir) => dir.to_owned(),
+        None => user_cache().ok_or_else(|| Error::Setting("there is no HOME for the model cache; set model-cache-dir".to_owned()))?,
+    };
+    let folder = root.join(name);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    fs::create_dir_all(&root).map_err(Error::file("create", &root))?;
+    let fresh = root.join(format!(".{name}-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let made = fs::create_dir_all(&fresh).map_err(Error::file("create", &fresh)).and_then(|()| make(&fresh));
+    let moved = made.and_then(|()| match fs::rename(&fresh, &folder) {
+        // Another process was first; what it made is the same.
+        Err(_) if folder.exists() => Ok(()),
+        renamed => renamed.map_err(Error::file("write", &folder)),
+    });
+    if moved.is_err() || fresh.exists() {
+        // What is left half-made is of no use; that it cannot be removed changes nothing for the caller.
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    moved.map(|()| folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let make = |text: &'static str| move |folder: &Path| fs::write(folder.join("file"), text).map_err(Error::file("write", folder));
+        let first = folder(Some(&cache), "one", make("first")).unwrap();
+        let again = folder(Some(&cache), "one", make("again")).unwrap();
+        assert_eq!((first.clone(), fs::read_to_string(again.join("file")).unwrap()), (again, "first".to_owned()));
+        assert_ne!(first, folder(Some(&cache), "two", make("second")).unwrap());
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let failed = folder(Some(dir.path()), "one", |_| Err(Error::Worker));
+        assert!(matches!(failed, Err(Error::Worker)));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
