@@ -37,13 +37,15 @@ from detector_net import Detector, Raw, detection_loss
 class Recipe:
     """How it is trained."""
 
-    steps: int = 2400
+    # Two rounds of the learning rate's fall, the second from lower.
+    steps: int = 4800
     batch: int = 16
     learning_rate: float = 3e-3
+    second_learning_rate: float = 2e-3
     weight_decay: float = 0.03
     warm_up: int = 200
     # Until this share of the steps frames are small, which is half the work.
-    small_until: float = 0.3
+    small_until: float = 0.15
     small: tuple[int, int] = (320, 192)
     averaging: float = 0.998
     box_weight: float = 2.0
@@ -76,8 +78,10 @@ def training_set(street_world: Path, work: Path, seed: int, workers: int) -> dat
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
+    round_, within = divmod(step, recipe.steps // 2)
+    highest = recipe.learning_rate if round_ == 0 else recipe.second_learning_rate
     warm = min(1.0, (step + 1) / recipe.warm_up)
-    return recipe.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)) + 1e-6
+    return highest * warm * (0.5 + 0.5 * math.cos(math.pi * within / (recipe.steps // 2))) + 1e-6
 
 
 def optimizer_of(model: Detector, recipe: Recipe) -> torch.optim.Optimizer:

@@ -99,5 +99,7 @@ def _without_combiner(models: Path, folder: Path) -> Path:
 
 
 def _run(command: list) -> list[dict]:
-    ran = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True)
+    ran = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{command[0]} {command[1]} ended with {ran.returncode}; what it said stands above")
     return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -64,7 +64,8 @@ def main() -> None:
     stages.run("clip", lambda: clip.train(work / "crops", work / "watched-crops", models / "clip", work, settings))
     stages.run("detector", lambda: detector(here, street_world, work, models / "detector.onnx", arguments.seed))
     stages.run("combiner", lambda: combiner.tune(models / "clip", work / "shots", models / "combiner.safetensors", SHOTS, arguments.seed))
-    stages.run("manifest", lambda: manifest(models, threshold=None))
+    # Any threshold will do for scores.
+    manifest(models, threshold=0.0)
     calibration = stages.run("calibrate", lambda: evaluate.calibrate(uniood, models, work / "calibration"))
     manifest(models, calibration["threshold"])
     stages.run("measure", lambda: evaluate.table(uniood, models, {camera: work / f"test-{camera}" for camera in CAMERAS}))
@@ -115,7 +116,7 @@ def detector(here: Path, street_world: Path, work: Path, out: Path, seed: int) -
     return json.loads(out.with_suffix(".json").read_text())
 
 
-def manifest(models: Path, threshold: float | None) -> None:
+def manifest(models: Path, threshold: float) -> None:
     written = {
         "schema": "uniood.models/1",
         "name": "street-tiny",
@@ -124,10 +125,9 @@ def manifest(models: Path, threshold: float | None) -> None:
         "combiner": "combiner.safetensors",
         "classes": combiner.CLASSES,
         "templates": [combiner.TEMPLATE],
+        "threshold": round(threshold, 6),
         "detector": {"file": "detector.onnx", "layout": "yolox", "labels": ["object"]},
     }
-    if threshold is not None:
-        written["threshold"] = round(threshold, 6)
     (models / "uniood.json").write_text(json.dumps(written, indent=1) + "\n")
 
 

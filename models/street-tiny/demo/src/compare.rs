@@ -37,7 +37,7 @@ pub(crate) enum On {
     Object { track: u32, kind: Kind, class: String },
     /// One that does not.
     Ignored,
-    /// No object at all; the number joins boxes that follow one another.
+    /// No object at all, or a part of a known one; the number joins boxes that follow one another.
     Nothing { track: u32 },
 }
 
@@ -82,8 +82,8 @@ pub(crate) fn compare(truth: &[Vec<Object>], lines: &[FrameReport<'_>]) -> Compa
             let on = match matched.map(|index| &objects[index]) {
                 Some(object) if object.ignore => On::Ignored,
                 Some(object) => On::Object { track: object.track, kind: object.kind, class: object.class.clone() },
-                // The edge of something that is ignored is not nothing.
-                None if objects.iter().any(|object| object.ignore && object.bbox.iou(&bbox) > LEAST_IOU / 3.0) => On::Ignored,
+                // A part of what is unknown or does not count; a part of a known thing is no thing.
+                None if objects.iter().any(|object| (object.ignore || object.kind != Kind::Id) && within(&bbox, &object.bbox) > 0.5) => On::Ignored,
                 None => {
                     let recent = nothing.iter_mut().filter(|(_, frame, _)| line.frame_id - *frame <= GAP);
                     let last = recent.max_by(|a, b| a.2.iou(&bbox).total_cmp(&b.2.iou(&bbox))).filter(|last| last.2.iou(&bbox) > LEAST_IOU);
@@ -144,6 +144,13 @@ fn alarms_on_nothing(detections: &[Judged]) -> usize {
     found.values().filter(|(all, ood)| *all >= LEAST_FRAMES && 2 * ood > *all).count()
 }
 
+/// The share of a box that lies in another.
+fn within(part: &BBox, whole: &BBox) -> f32 {
+    let across = (part.x + part.w).min(whole.x + whole.w) - part.x.max(whole.x);
+    let down = (part.y + part.h).min(whole.y + whole.h) - part.y.max(whole.y);
+    across.max(0.0) * down.max(0.0) / part.area().max(f32::MIN_POSITIVE)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "frames are far below 2^24 pixels a side")]
 fn bbox(object: &ObjectReport<'_>) -> BBox {
     BBox { x: object.x as f32, y: object.y as f32, w: object.w as f32, h: object.h as f32 }
@@ -187,6 +194,17 @@ mod tests {
         let found = compare(&frames, &[line(0, 10, "ood"), line(1, 10, "ood"), line(2, 10, "ood")]);
         assert!(found.tracks.is_empty() && found.alarms_on_nothing == 0);
         assert!(found.detections.iter().all(|judged| matches!(judged.on, On::Ignored)));
+    }
+
+    #[test]
+    fn a_part_of_an_unknown_thing_is_ignored_and_one_of_a_known_thing_is_nothing() {
+        let on = |kind| {
+            let mut part = line(0, 12, "ood");
+            (part.objects[0].w, part.objects[0].h) = (8, 8);
+            compare(&[truth(kind, false)], &[part]).detections.remove(0).on
+        };
+        assert!(matches!(on(Kind::NamedOod), On::Ignored));
+        assert!(matches!(on(Kind::Id), On::Nothing { .. }));
     }
 
     #[test]

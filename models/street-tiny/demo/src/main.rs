@@ -1,7 +1,8 @@
 //! What uniood said of street-world's videos beside the truth.
 //!
 //! A track alarms when it has at least three verdicts and most of them are OOD. Detections are matched to true objects at
-//! IoU > 0.3; what is hidden, cut off, too small or only on show is neither right nor wrong.
+//! IoU > 0.3; what is hidden, cut off, smaller than 16 pixels or only on show is neither right nor wrong, and so is a box on a
+//! part of an unknown thing. A box on a part of a known one is a box on nothing.
 
 mod compare;
 mod sheet;

@@ -14,9 +14,12 @@ pub(crate) struct Object {
     pub(crate) track: u32,
     pub(crate) kind: Kind,
     pub(crate) class: String,
-    /// Hidden, cut off, too small or only on show: neither right nor wrong.
+    /// Hidden, cut off, smaller than uniood's `min-object-size` or only on show: neither right nor wrong.
     pub(crate) ignore: bool,
 }
+
+/// The element's default `min-object-size`.
+const LEAST_SIDE: f32 = 16.0;
 
 #[derive(Deserialize)]
 struct Coco {
@@ -63,7 +66,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Vec<Object>>> {
             track: annotation.track_id,
             kind: annotation.supercategory,
             class: names.get(&annotation.category_id).cloned().unwrap_or_default(),
-            ignore: annotation.ignore != 0 || annotation.supercategory == Kind::LookAlike,
+            ignore: annotation.ignore != 0 || annotation.supercategory == Kind::LookAlike || w.min(h) < LEAST_SIDE,
         });
     }
     Ok(objects)

@@ -100,6 +100,11 @@ impl Score {
         lock(&self.snapshot).clone()
     }
 
+    /// News on the bus; in the debug text too, since that is all of it that gst-launch-1.0 prints.
+    fn tell(&self, news: &str) {
+        gst::element_imp_info!(self, gst::ResourceError::Settings, ("{news}"), ["{news}"]);
+    }
+
     /// Opens the engine, or keeps the one of the last start where nothing it is made of has changed.
     pub(super) fn open(&self) -> Result<()> {
         let settings = lock(&self.settings).clone();
@@ -115,10 +120,10 @@ impl Score {
             // Nothing is chosen in silence.
             if running.key.set_is_the_shipped() {
                 let name = &running.engine.models().manifest.name;
-                gst::element_imp_info!(self, gst::ResourceError::Settings, ("no model-dir: model set {name}, which ships with uniood"));
+                self.tell(&format!("no model-dir: model set {name}, which ships with uniood"));
             }
             if running.key.device_is_chosen_by_engine() {
-                gst::element_imp_info!(self, gst::ResourceError::Settings, ("device auto: models run on {device}"));
+                self.tell(&format!("device auto: models run on {device}"));
             }
             running
         };
