@@ -50,7 +50,7 @@ class Recipe:
     averaging: float = 0.998
     box_weight: float = 2.0
     # Precision on the calibration scenes at the threshold that becomes uniood's default.
-    precision: float = 0.88
+    precision: float = 0.93
 
 
 SAVE_EVERY = 250
