@@ -83,7 +83,9 @@ pub(crate) fn compare(truth: &[Vec<Object>], lines: &[FrameReport<'_>]) -> Compa
                 Some(object) if object.ignore => On::Ignored,
                 Some(object) => On::Object { track: object.track, kind: object.kind, class: object.class.clone() },
                 // A part of what is unknown or does not count; a part of a known thing is no thing.
-                None if objects.iter().any(|object| (object.ignore || object.kind != Kind::Id) && within(&bbox, &object.bbox) > 0.5) => On::Ignored,
+                None if objects.iter().any(|object| (object.ignore || object.kind != Kind::Id) && within(&bbox, &object.bbox) > 0.5) => {
+                    On::Ignored
+                }
                 None => {
                     let recent = nothing.iter_mut().filter(|(_, frame, _)| line.frame_id - *frame <= GAP);
                     let last = recent.max_by(|a, b| a.2.iou(&bbox).total_cmp(&b.2.iou(&bbox))).filter(|last| last.2.iou(&bbox) > LEAST_IOU);

@@ -13,13 +13,12 @@ pub(crate) fn lines(videos: &[(String, Comparison)], fps: f64) -> Vec<String> {
     }
     let cells: Vec<Vec<(&str, String)>> = columns.iter().map(|(_, of)| column(of, fps)).collect();
     let wide = cells[0].iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
-    let heads = columns.iter().map(|(name, _)| format!("{name:>16}")).collect::<String>();
-    let mut lines = vec![format!("{:wide$}{heads}", "")];
-    for row in 0..cells[0].len() {
-        let values = cells.iter().map(|column| format!("{:>16}", column[row].1)).collect::<String>();
-        lines.push(format!("{:wide$}{values}", cells[0][row].0));
-    }
-    lines
+    let line = |first: &str, others: &mut dyn Iterator<Item = &str>| {
+        others.fold(format!("{first:wide$}"), |line, cell| format!("{line}{cell:>16}"))
+    };
+    let head = line("", &mut columns.iter().map(|(name, _)| *name));
+    let row = |index: usize| line(cells[0][index].0, &mut cells.iter().map(|column| column[index].1.as_str()));
+    [head].into_iter().chain((0..cells[0].len()).map(row)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
