@@ -73,7 +73,14 @@ fn list_shows_the_sets_of_a_folder() {
     assert!(ran.check(0, "").stdout.contains("pedestrian, traffic light"), "{}", ran.stdout);
     let empty = tempfile::tempdir().unwrap();
     run(&["models", "list", "--models", empty.path().to_str().unwrap()]).check(1, "no model set here");
-    run(&["models", "list"]).check(1, "--models DIR");
+    let shipped = run(&["models", "list"]);
+    assert!(shipped.check(0, "").stdout.starts_with("street-tiny\n"), "{}", shipped.stdout);
+}
+
+#[test]
+fn the_shipped_set_is_sound() {
+    let set = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/street-tiny/set");
+    run(&["models", "check", set.to_str().unwrap()]).check(0, "");
 }
 
 #[test]
