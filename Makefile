@@ -32,7 +32,7 @@ demo: build ## The main job on a default that ships with the repository; writes 
 readme-picture: build ## Make docs/street.jpg anew
 	@scripts/readme-picture
 
-models: build ## Train street-tiny, the model set that ships, from nothing (an hour)
+models: build ## Train street-tiny, the model set that ships, from nothing (more than an hour)
 	@scripts/models
 
 bench: build ## Measure on this machine and write BENCHMARKS.md

@@ -15,18 +15,19 @@ pub(crate) fn user_cache() -> Option<PathBuf> {
 
 /// The cache's folder `name`, from before or filled now by `make(folder)`; `dir` in place of the user's cache.
 ///
-/// It is made under another name and renamed when whole, so that two processes, or an interrupted one, never
+/// The file `proof` in it says that it was filled. It is made under another name and renamed when whole, so that two processes, or an interrupted one, never
 /// leave half of it.
 ///
 /// # Errors
 /// [`Error::Setting`] where there is no cache, [`Error::File`] where it cannot be written, and `make`'s own.
-pub(crate) fn folder(dir: Option<&Path>, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn folder(dir: Option<&Path>, name: &str, proof: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let root = match dir {
         Some(dir) => dir.to_owned(),
         None => user_cache().ok_or_else(|| Error::Setting("there is no HOME for the model cache; set model-cache-dir".to_owned()))?,
     };
     let folder = root.join(name);
-    if folder.exists() {
+    let is_filled = || folder.join(proof).exists();
+    if is_filled() {
         return Ok(folder);
     }
     fs::create_dir_all(&root).map_err(Error::file("create", &root))?;
@@ -34,7 +35,7 @@ pub(crate) fn folder(dir: Option<&Path>, name: &str, make: impl FnOnce(&Path) ->
     let made = fs::create_dir_all(&fresh).map_err(Error::file("create", &fresh)).and_then(|()| make(&fresh));
     let moved = made.and_then(|()| match fs::rename(&fresh, &folder) {
         // Another process was first; what it made is the same.
-        Err(_) if folder.exists() => Ok(()),
+        Err(_) if is_filled() => Ok(()),
         renamed => renamed.map_err(Error::file("write", &folder)),
     });
     if moved.is_err() || fresh.exists() {
@@ -53,16 +54,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
         let make = |text: &'static str| move |folder: &Path| fs::write(folder.join("file"), text).map_err(Error::file("write", folder));
-        let first = folder(Some(&cache), "one", make("first")).unwrap();
-        let again = folder(Some(&cache), "one", make("again")).unwrap();
+        let first = folder(Some(&cache), "one", "file", make("first")).unwrap();
+        let again = folder(Some(&cache), "one", "file", make("again")).unwrap();
         assert_eq!((first.clone(), fs::read_to_string(again.join("file")).unwrap()), (again, "first".to_owned()));
-        assert_ne!(first, folder(Some(&cache), "two", make("second")).unwrap());
+        assert_ne!(first, folder(Some(&cache), "two", "file", make("second")).unwrap());
+        fs::remove_file(first.join("file")).unwrap();
+        folder(Some(&cache), "one", "file", make("anew")).unwrap();
+        assert_eq!(fs::read_to_string(first.join("file")).unwrap(), "anew", "a folder that was emptied is filled again");
     }
 
     #[test]
     fn a_failure_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let failed = folder(Some(dir.path()), "one", |_| Err(Error::Worker));
+        let failed = folder(Some(dir.path()), "one", "file", |_| Err(Error::Worker));
         assert!(matches!(failed, Err(Error::Worker)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }

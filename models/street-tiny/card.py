@@ -17,11 +17,15 @@ def write(here: Path, stages: dict, models: Path) -> None:
     page.write_text(before + BEGIN + "\n" + "\n".join(_lines(stages, models)) + "\n" + END + after)
 
 
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def _lines(stages: dict, models: Path) -> list[str]:
     result = {name: stage["result"] for name, stage in stages.items()}
     clip, combiner, calibration = result["clip"], result["combiner"], result["calibrate"]
-    size = sum(path.stat().st_size for path in models.rglob("*") if path.is_file())
-    lines = ["", "### The run", "", f"{size / 1e6:.2f} MB in all. Trained on {stages['clip']['cores']} cores of {stages['clip']['cpu']}:", ""]
+    lines = ["", "### The run", "", f"{size(models) / 1e6:.2f} MB in all. Trained on {stages['clip']['cores']} cores of {stages['clip']['cpu']}:", ""]
     lines += ["| stage | min | min of processor time |", "|---|---|---|"]
     minutes: dict[str, list[float]] = {}
     for name, stage in stages.items():

@@ -83,13 +83,16 @@ def train(data: Path, held_out: Path, out: Path, work: Path, settings: Settings)
         if (step + 1) % 25 == 0:
             left = seconds / (step + 1) * (settings.steps - step - 1)
             print(f"clip: step {step + 1}/{settings.steps}, loss {np.mean(losses[-25:]):.3f}, {seconds / 60:.1f} min, {left / 60:.1f} left", flush=True)
-        if (step + 1) % 200 == 0 or step + 1 == settings.steps:
-            print(f"clip: held out {zero_shot(model, words, held_out)}", flush=True)
+        last = step + 1 == settings.steps
+        if (step + 1) % 200 == 0 or last:
+            if not last:
+                print(f"clip: held out {zero_shot(model, words, held_out)}", flush=True)
             state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1, "seconds": seconds}
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").rename(checkpoint)
     _write(model, out)
     reached = zero_shot(model, words, held_out)
+    print(f"clip: held out {reached}", flush=True)
     parameters = sum(p.numel() for p in model.parameters())
     return {"steps": settings.steps, "batch": settings.batch, "pictures": len(pictures), "parameters": parameters, **reached}
 
@@ -121,8 +124,13 @@ def zero_shot(model: CLIPModel, words, held_out: Path) -> dict:
 
 def normalised(pictures: torch.Tensor) -> torch.Tensor:
     """u8 [n, S, S, 3] to what the image tower takes, f32 [n, 3, S, S]."""
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGE_MEAN, IMAGE_STD))
-    return (pictures.permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return standardised(pictures.permute(0, 3, 1, 2).float() / 255)
+
+
+def standardised(x: torch.Tensor) -> torch.Tensor:
+    """f32 [n, 3, S, S], 0..1, with CLIP's mean and deviation."""
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
+    return (x - mean) / std
 
 
 def _model(vocabulary: int) -> CLIPModel:
@@ -178,8 +186,7 @@ def _batch(pictures, whats, chosen, rng: random.Random, settings: Settings) -> t
     x = (x * (1 + 0.15 * torch.randn(len(x), 1, 1, 1)).clamp(0.6, 1.4) * (1 + 0.05 * torch.randn(len(x), 3, 1, 1))).clamp(0, 1)
     dx, dy = rng.randint(0, 6), rng.randint(0, 6)
     x = F.pad(x, (3, 3, 3, 3), mode="replicate")[:, :, dy : dy + SIZE, dx : dx + SIZE]
-    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
-    return (x - mean) / std, texts
+    return standardised(x), texts
 
 
 def _with_strange(x: torch.Tensor, whats: list[dict], texts: list[str], rng: random.Random, share: float) -> torch.Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 
 from detector_data import CAMERAS, KINDS, VIEWS, Frame, letterbox, read
+from detector_net import STRIDES
 
-STRIDES = (8, 16, 32)
 # uniood's defaults.
 DETECTION_THRESHOLD, IOU_THRESHOLD, MIN_OBJECT_SIZE = 0.3, 0.5, 16
 # A detection finds an object where they overlap by this much.

@@ -1,7 +1,6 @@
 """Thresholds and numbers of a model set, from what `uniood score` says of rendered frames."""
 
 import json
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,19 +24,18 @@ def calibrate(uniood: Path, models: Path, scenes: Path, keep: float = 0.95) -> d
 def table(uniood: Path, models: Path, scenes: dict[str, Path]) -> list[dict]:
     """AUROC and FPR95 of omega and of plain CLIP, per camera, with true boxes and with the detector's."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        plain = _without_combiner(models, Path(folder))
-        for camera, path in scenes.items():
-            for boxes in ("true", "detector"):
-                for method, used in (("plain CLIP", plain), ("uniood", models)):
-                    rows.append({"camera": camera, "boxes": boxes, "method": method} | _row(score(uniood, used, path, boxes)))
+    for camera, path in scenes.items():
+        for boxes in ("true", "detector"):
+            scored = score(uniood, models, path, boxes)
+            for method, of in (("plain CLIP", "cosines"), ("uniood", "scores")):
+                rows.append({"camera": camera, "boxes": boxes, "method": method} | _row(scored, of))
     return rows
 
 
 def score(uniood: Path, models: Path, scenes: Path, boxes: str) -> list[dict]:
-    """What became of each true object that counts, or of each detection matched to one: `kind` and `omega`."""
+    """What became of each true object that counts, or of each detection matched to one: `kind` and its verdict."""
     listed = crops.frames(scenes)
-    command = [uniood, "score", "--models", models, "--json"]
+    command = [uniood, "score", "--models", models, "--json", "--scores", "all"]
     if boxes == "true":
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(_counting(scenes), file)
@@ -57,10 +55,11 @@ def score(uniood: Path, models: Path, scenes: Path, boxes: str) -> list[dict]:
     return found
 
 
-def _row(scored: list[dict]) -> dict:
-    of = {kind: np.array([o["omega"] for o in scored if o["kind"] == kind]) for kind in ("id", "named-ood", "unseen-ood")}
+def _row(scored: list[dict], by_class: str) -> dict:
+    """Of the largest of each object's `cosines` or `scores`."""
+    of = {kind: np.array([max(o[by_class].values()) for o in scored if o["kind"] == kind]) for kind in ("id", "named-ood", "unseen-ood")}
     row: dict = {kind: len(values) for kind, values in of.items()}
-    right = [o["nearest"] == o["class"] for o in scored if o["kind"] == "id"]
+    right = [max(o[by_class], key=o[by_class].get) == o["class"] for o in scored if o["kind"] == "id"]
     row["id_accuracy"] = float(np.mean(right))
     for kind in ("named-ood", "unseen-ood"):
         row[f"auroc {kind}"], row[f"fpr95 {kind}"] = auroc(of["id"], of[kind]), fpr95(of["id"], of[kind])
@@ -87,15 +86,6 @@ def _iou(a: tuple, b: tuple) -> float:
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     common = max(0.0, width) * max(0.0, height)
     return common / (a[2] * a[3] + b[2] * b[3] - common)
-
-
-def _without_combiner(models: Path, folder: Path) -> Path:
-    manifest = json.loads((models / "uniood.json").read_text()) | {"combiner": None}
-    for entry in models.iterdir():
-        if entry.name not in ("uniood.json", "combiner.safetensors"):
-            os.symlink(entry.resolve(), folder / entry.name)
-    (folder / "uniood.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def _run(command: list) -> list[dict]:

@@ -72,7 +72,7 @@ def main() -> None:
 
     install(models, arguments.out)
     card.write(here, stages.done, arguments.out)
-    print(f"street-tiny is in {arguments.out}: {size(arguments.out) / 1e6:.2f} MB, {stages.minutes():.0f} min in all")
+    print(f"street-tiny is in {arguments.out}: {card.size(arguments.out) / 1e6:.2f} MB, {stages.minutes():.0f} min in all")
 
 
 class Stages:
@@ -137,10 +137,6 @@ def install(models: Path, out: Path) -> None:
     shutil.copytree(models, out, ignore=shutil.ignore_patterns("detector.json", "*.part"))
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out)}" for path in sorted(out.rglob("*")) if path.is_file()]
     (out.parent / "SHA256SUMS").write_text("\n".join(lines) + "\n")
-
-
-def size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def processor_seconds() -> float:

@@ -1,9 +1,12 @@
 //! `uniood doctor`: what this machine has, and what is missing with the way to get it.
 
-use std::{env, path::PathBuf};
+use std::env;
 
 use clap::Args;
-use uniood::engine::{Device, Runtime};
+use uniood::{
+    engine::{Device, Runtime},
+    models::{ModelSet, shipped},
+};
 
 use crate::{Outcome, plugin};
 
@@ -63,12 +66,12 @@ impl Doctor {
             Err(error) => report.missing("ONNX Runtime", &error.to_string()),
         }
         report.ok("processor", &processor());
-        match env::var_os("UNIOOD_MODELS").map(PathBuf::from) {
-            Some(dir) => match uniood::models::ModelSet::open(&dir) {
+        match shipped::named_by_environment() {
+            Some(dir) => match ModelSet::open(&dir) {
                 Ok(set) => report.ok("model set", &format!("{} in {}", set.manifest.name, dir.display())),
-                Err(error) => report.missing("model set", &format!("UNIOOD_MODELS: {error}")),
+                Err(error) => report.missing("model set", &format!("{}: {error}", shipped::MODELS_VARIABLE)),
             },
-            None => match uniood::models::ModelSet::shipped(None) {
+            None => match ModelSet::shipped(None) {
                 Ok(set) => report.ok("model set", &format!("{}, which ships with uniood", set.manifest.name)),
                 Err(error) => report.missing("model set", &error.to_string()),
             },

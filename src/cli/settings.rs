@@ -20,7 +20,7 @@ use crate::console;
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Models {
     /// Model set: a folder with uniood.json [default: street-tiny, which ships with uniood]
-    #[arg(long = "models", value_name = "DIR", env = "UNIOOD_MODELS")]
+    #[arg(long = "models", value_name = "DIR", env = shipped::MODELS_VARIABLE)]
     pub(crate) dir: Option<PathBuf>,
 }
 

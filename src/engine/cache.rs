@@ -23,7 +23,7 @@ pub(super) fn clip_sources(dir: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// [`Error::File`] where a source cannot be read or the cache cannot be written.
 pub(super) fn graph(cache_dir: Option<&Path>, kind: &str, sources: &[PathBuf], build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let folder = cache::folder(cache_dir, &format!("{kind}-{}", key(kind, sources)?), |folder| build(&folder.join(GRAPH)))?;
+    let folder = cache::folder(cache_dir, &format!("{kind}-{}", key(kind, sources)?), GRAPH, |folder| build(&folder.join(GRAPH)))?;
     Ok(folder.join(GRAPH))
 }
 

@@ -1,12 +1,21 @@
 //! street-tiny, the model set inside every program: what is used where no other is named.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
-use super::ModelSet;
+use super::{MANIFEST, ModelSet};
 use crate::{Error, Result, cache};
+
+/// The environment variable that names a set where nothing else does.
+pub const MODELS_VARIABLE: &str = "UNIOOD_MODELS";
+
+/// The folder that the environment names; an empty value names none.
+#[must_use]
+pub fn named_by_environment() -> Option<PathBuf> {
+    env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
 
 /// The set's name.
 pub const NAME: &str = "street-tiny";
@@ -41,7 +50,7 @@ impl ModelSet {
         for (name, content) in FILES {
             key.update(name.as_bytes()).update(blake3::hash(content).as_bytes());
         }
-        let folder = cache::folder(cache_dir, &format!("{NAME}-{}", &key.finalize().to_hex()[..32]), unpack)?;
+        let folder = cache::folder(cache_dir, &format!("{NAME}-{}", &key.finalize().to_hex()[..32]), MANIFEST, unpack)?;
         for (name, content) in FILES {
             let file = folder.join(name);
             if fs::read(&file).map_err(Error::file("read", &file))? != content {

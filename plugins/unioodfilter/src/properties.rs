@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 
 use gst::{glib, prelude::*};
 
+use uniood::models::shipped::MODELS_VARIABLE;
+
 use crate::{
     choices::{Background, Overload, Precision, Scope, Tracker},
-    settings::{MODELS_VARIABLE, Settings, THRESHOLD_OF_THE_SET},
+    settings::{Settings, THRESHOLD_OF_THE_SET},
 };
 
 /// The read-only property that is no setting.

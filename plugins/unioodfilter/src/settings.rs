@@ -6,13 +6,10 @@ use uniood::{
     Error, Result,
     detect::Selection,
     engine::{self, DetectorChoice, Device, EngineConfig},
-    models::ModelSet,
+    models::{ModelSet, shipped},
 };
 
 use crate::choices::{Background, Overload, Precision, Scope, Tracker};
-
-/// Environment variable that names the model set where `model-dir` does not.
-pub(crate) const MODELS_VARIABLE: &str = "UNIOOD_MODELS";
 
 /// `ood-threshold` at this value is the model set's own δ.
 pub(crate) const THRESHOLD_OF_THE_SET: f64 = -10.0;
@@ -144,8 +141,7 @@ impl Settings {
 
     /// What the property or else the environment names.
     fn model_dir(&self) -> Option<PathBuf> {
-        let variable = || std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        filled(self.model_dir.as_deref()).map(PathBuf::from).or_else(variable)
+        filled(self.model_dir.as_deref()).map(PathBuf::from).or_else(shipped::named_by_environment)
     }
 
     /// What counts as an object.

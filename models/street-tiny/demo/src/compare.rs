@@ -38,7 +38,7 @@ pub(crate) enum On {
     /// One that does not.
     Ignored,
     /// No object at all, or a part of a known one; the number joins boxes that follow one another.
-    Nothing { track: u32 },
+    Nothing { trail: usize },
 }
 
 /// A true track: how often it could be found, how often it was, and how often that was called OOD.
@@ -51,9 +51,31 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// At least three verdicts, most of them OOD.
     pub(crate) fn alarms(&self) -> bool {
-        self.found >= LEAST_FRAMES && 2 * self.ood > self.found
+        alarms(self.found, self.ood)
+    }
+}
+
+/// At least three verdicts, most of them OOD.
+fn alarms(verdicts: usize, ood: usize) -> bool {
+    verdicts >= LEAST_FRAMES && 2 * ood > verdicts
+}
+
+/// Boxes on nothing, joined where they follow one another: the frame and the box that each was last seen in.
+#[derive(Default)]
+struct Trails(Vec<(u64, BBox)>);
+
+impl Trails {
+    /// The number of the trail that this box goes on, or begins.
+    fn follow(&mut self, frame: u64, bbox: BBox) -> usize {
+        let recent = self.0.iter().enumerate().filter(|(_, (seen, _))| frame - seen <= GAP);
+        let best = recent.map(|(index, (_, last))| (index, last.iou(&bbox))).max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((index, _)) = best.filter(|(_, iou)| *iou > LEAST_IOU) {
+            self.0[index] = (frame, bbox);
+            return index;
+        }
+        self.0.push((frame, bbox));
+        self.0.len() - 1
     }
 }
 
@@ -70,8 +92,7 @@ pub(crate) struct Comparison {
 
 pub(crate) fn compare(truth: &[Vec<Object>], lines: &[FrameReport<'_>]) -> Comparison {
     let mut detections: Vec<Judged> = Vec::new();
-    let mut nothing: Vec<(u32, u64, BBox)> = Vec::new();
-    let mut next = 0;
+    let mut trails = Trails::default();
     for line in lines {
         let objects = usize::try_from(line.frame_id).ok().and_then(|index| truth.get(index)).map_or(&[][..], Vec::as_slice);
         let found: Vec<(BBox, &ObjectReport<'_>)> = line.objects.iter().map(|object| (bbox(object), object)).collect();
@@ -86,19 +107,7 @@ pub(crate) fn compare(truth: &[Vec<Object>], lines: &[FrameReport<'_>]) -> Compa
                 None if objects.iter().any(|object| (object.ignore || object.kind != Kind::Id) && within(&bbox, &object.bbox) > 0.5) => {
                     On::Ignored
                 }
-                None => {
-                    let recent = nothing.iter_mut().filter(|(_, frame, _)| line.frame_id - *frame <= GAP);
-                    let last = recent.max_by(|a, b| a.2.iou(&bbox).total_cmp(&b.2.iou(&bbox))).filter(|last| last.2.iou(&bbox) > LEAST_IOU);
-                    let track = if let Some(last) = last {
-                        (last.1, last.2) = (line.frame_id, bbox);
-                        last.0
-                    } else {
-                        next += 1;
-                        nothing.push((next, line.frame_id, bbox));
-                        next
-                    };
-                    On::Nothing { track }
-                }
+                None => On::Nothing { trail: trails.follow(line.frame_id, bbox) },
             };
             let cosines = object.ood.cosines.iter().flat_map(|cosines| cosines.values().filter_map(serde_json::Value::as_f64));
             detections.push(Judged {
@@ -135,15 +144,15 @@ fn tracks(truth: &[Vec<Object>], detections: &[Judged]) -> Vec<Track> {
 }
 
 fn alarms_on_nothing(detections: &[Judged]) -> usize {
-    let mut found: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for judged in detections {
-        if let On::Nothing { track } = judged.on {
-            let (all, ood) = found.entry(track).or_default();
+        if let On::Nothing { trail } = judged.on {
+            let (all, ood) = found.entry(trail).or_default();
             *all += 1;
             *ood += usize::from(judged.ood);
         }
     }
-    found.values().filter(|(all, ood)| *all >= LEAST_FRAMES && 2 * ood > *all).count()
+    found.values().filter(|(all, ood)| alarms(*all, *ood)).count()
 }
 
 /// The share of a box that lies in another.

@@ -78,12 +78,12 @@ fn fitted(crop: &RgbImage) -> image::ImageBuffer<Rgb<u8>, Vec<u8>> {
 
 /// A tile for each thing that has a crop.
 fn tiles(found: &Comparison, crops: &Path) -> Vec<Tile> {
-    let mut best: BTreeMap<(u8, u32), (f32, Tile)> = BTreeMap::new();
+    let mut best: BTreeMap<(u8, usize), (f32, Tile)> = BTreeMap::new();
     for judged in found.detections.iter().filter(|judged| judged.ood) {
         let (key, title, right) = match &judged.on {
-            On::Object { track, kind, class } if kind.is_ood() => ((0, *track), class.clone(), true),
-            On::Object { track, class, .. } => ((0, *track), format!("{class}, known"), false),
-            On::Nothing { track } => ((1, *track), "nothing".to_owned(), false),
+            On::Object { track, kind, class } if kind.is_ood() => ((0, *track as usize), class.clone(), true),
+            On::Object { track, class, .. } => ((0, *track as usize), format!("{class}, known"), false),
+            On::Nothing { trail } => ((1, *trail), "nothing".to_owned(), false),
             On::Ignored => continue,
         };
         let crop = crops.join(format!("{:08}-{:02}.jpg", judged.frame, judged.region));

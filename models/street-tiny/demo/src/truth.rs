@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, path::Path};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use street_world::class::Kind;
-use uniood::geometry::BBox;
+use uniood::{detect::Selection, geometry::BBox};
 
 /// A true object in one frame.
 #[derive(Debug, Clone)]
@@ -17,9 +17,6 @@ pub(crate) struct Object {
     /// Hidden, cut off, smaller than uniood's `min-object-size` or only on show: neither right nor wrong.
     pub(crate) ignore: bool,
 }
-
-/// The element's default `min-object-size`.
-const LEAST_SIDE: f32 = 16.0;
 
 #[derive(Deserialize)]
 struct Coco {
@@ -56,6 +53,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Vec<Object>>> {
     let coco: Coco = serde_json::from_str(&text).with_context(|| format!("{} is not street-world's truth of a video", path.display()))?;
     let names: HashMap<u32, String> = coco.categories.into_iter().map(|category| (category.id, category.name)).collect();
     let frames: HashMap<u64, usize> = coco.images.iter().map(|image| (image.id, image.frame_index)).collect();
+    let least_side = Selection::default().min_object_size;
     let mut objects = vec![Vec::new(); coco.images.len()];
     for annotation in coco.annotations {
         let frame = frames.get(&annotation.image_id).and_then(|&index| objects.get_mut(index));
@@ -66,7 +64,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Vec<Object>>> {
             track: annotation.track_id,
             kind: annotation.supercategory,
             class: names.get(&annotation.category_id).cloned().unwrap_or_default(),
-            ignore: annotation.ignore != 0 || annotation.supercategory == Kind::LookAlike || w.min(h) < LEAST_SIDE,
+            ignore: annotation.ignore != 0 || annotation.supercategory == Kind::LookAlike || f64::from(w.min(h)) < f64::from(least_side),
         });
     }
     Ok(objects)
