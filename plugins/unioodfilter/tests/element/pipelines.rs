@@ -9,19 +9,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{HANG, ModelSet, Pipeline, completes_within, have, init, workspace_dir};
+use crate::support::{HANG, ModelSet, Pipeline, built, completes_within, have, init, plugin_for_launch, workspace_dir};
 
 const SOURCE: &str = "videotestsrc num-buffers=12 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1";
 const FILM: &str = "jpegenc ! avimux";
-
-/// What was built beside this test.
-fn built(name: &str) -> Option<PathBuf> {
-    let found = std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join(name)).filter(|file| file.exists()));
-    if found.is_none() {
-        eprintln!("skipped: {name} is not built");
-    }
-    found
-}
 
 /// A script of `pipelines/` in a folder of its own, with the plugin of this build.
 struct Script {
@@ -32,11 +23,7 @@ struct Script {
 impl Script {
     fn new(name: &'static str) -> Option<Self> {
         init();
-        let plugin = built("libgstuniood.so")?;
-        if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
-            eprintln!("skipped: no gst-launch-1.0");
-            return None;
-        }
+        let plugin = plugin_for_launch()?;
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("plugins")).unwrap();
         std::os::unix::fs::symlink(plugin, dir.path().join("plugins/libgstuniood.so")).unwrap();

@@ -8,7 +8,8 @@ use gstuniood::OodMeta;
 use uniood::verdict::{Scored, Verdict};
 
 use crate::support::{
-    HANG, ModelSet, Pipeline, Rig, completes_within, filter, first_error, info, init, launch_settings, picture, said, shown,
+    HANG, ModelSet, Pipeline, Rig, built, completes_within, filter, first_error, info, init, launch_settings, picture, plugin_for_launch,
+    said, shown,
 };
 
 #[test]
@@ -58,9 +59,7 @@ fn every_property_of_the_documentation_has_its_default() {
 #[test]
 fn gst_inspect_shows_the_element() {
     init();
-    let library =
-        std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join("libgstuniood.so")).filter(|file| file.exists()));
-    let Some(library) = library else { return eprintln!("skipped: libgstuniood.so is not built") };
+    let Some(library) = built("libgstuniood.so") else { return };
     let Ok(shown) = Command::new("gst-inspect-1.0").arg(library).env_remove("G_DEBUG").output() else {
         return eprintln!("skipped: no gst-inspect-1.0");
     };
@@ -227,16 +226,7 @@ fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
 /// gst-launch-1.0 with the plugin of this build, somewhere else, in a process of its own: the environment belongs to all tests.
 fn launched(line: &str, models: Option<&str>, home: &std::path::Path) -> Option<std::process::Output> {
     init();
-    if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
-        eprintln!("skipped: no gst-launch-1.0");
-        return None;
-    }
-    let library =
-        std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join("libgstuniood.so")).filter(|file| file.exists()));
-    let Some(library) = library else {
-        eprintln!("skipped: libgstuniood.so is not built");
-        return None;
-    };
+    let library = plugin_for_launch()?;
     let runtime = std::env::var_os("ORT_DYLIB_PATH").map(|path| std::path::absolute(path).unwrap());
     let mut command = Command::new("gst-launch-1.0");
     command.arg(format!("--gst-plugin-load={}", library.display())).args(line.split(' '));

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, OnceLock,
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
@@ -39,6 +40,25 @@ pub(crate) fn shared_dir() -> Option<PathBuf> {
         eprintln!("skipped: no ../shared; point UNIOOD_SHARED at it");
     }
     found
+}
+
+/// What was built beside this test.
+pub(crate) fn built(name: &str) -> Option<PathBuf> {
+    let found = std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join(name)).filter(|file| file.exists()));
+    if found.is_none() {
+        eprintln!("skipped: {name} is not built");
+    }
+    found
+}
+
+/// The plugin of this build, where there is a `gst-launch-1.0` to load it.
+pub(crate) fn plugin_for_launch() -> Option<PathBuf> {
+    let plugin = built("libgstuniood.so")?;
+    if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
+        eprintln!("skipped: no gst-launch-1.0");
+        return None;
+    }
+    Some(plugin)
 }
 
 /// Whether all elements are installed; says that the test is skipped where one is not.
