@@ -1,4 +1,4 @@
-//! Frames a second on one core, by camera and viewpoint: `cargo bench -p street-world`.
+//! Frames a second on one core, by camera and viewpoint, as Markdown: `cargo bench --bench frames`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -16,9 +16,11 @@ const FRAMES: usize = 30;
 fn main() {
     // `cargo test --benches` asks whether it runs, not how fast.
     let (scenes, frames) = if std::env::args().any(|argument| argument == "--bench") { (SCENES, FRAMES) } else { (1, 1) };
-    println!("640x360, one core: frames a second over {scenes} scenes");
-    for viewpoint in [Viewpoint::Drive, Viewpoint::Surveillance] {
-        for camera in Camera::ALL {
+    println!("## Street world\n");
+    println!("Frames a second at 640×360 on one core, over {scenes} scenes of {frames} frames.\n");
+    println!("| camera | driving | standing |\n|---|---|---|");
+    for camera in Camera::ALL {
+        let rate = |viewpoint| {
             let (mut seconds, mut count) = (0.0, 0.0);
             for seed in 0..scenes {
                 let mut film = Film::new(&Settings { seed, viewpoint, camera, ..Settings::default() }).expect("the default size");
@@ -29,7 +31,9 @@ fn main() {
                 }
                 seconds += begun.elapsed().as_secs_f64();
             }
-            println!("{viewpoint:?} {:10} {:7.1}", camera.name(), count / seconds);
-        }
+            count / seconds
+        };
+        println!("| {} | {:.0} | {:.0} |", camera.name(), rate(Viewpoint::Drive), rate(Viewpoint::Surveillance));
     }
+    println!();
 }
