@@ -6,7 +6,7 @@ ORT := $(CURDIR)/.cache/onnxruntime/1.32.0/libonnxruntime.so
 export ORT_DYLIB_PATH ?= $(ORT)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build test lint demo readme-picture models bench install env
+.PHONY: help setup build test lint demo readme-picture models street-proof bench install env
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -34,6 +34,9 @@ readme-picture: build ## Make docs/street.jpg anew
 
 models: build ## Train street-tiny, the model set that ships, from nothing (more than an hour)
 	@scripts/models
+
+street-proof: setup ## What tuning is worth on the street prototype: five draws of ten shots on two cameras, and the paper's recipe
+	cargo test --locked --test tune_street -- --ignored --nocapture --test-threads 1
 
 bench: build ## Measure on this machine and write BENCHMARKS.md
 	@scripts/bench

@@ -70,6 +70,9 @@ pub enum Error {
     /// A setting that this build does not have, or a value out of range.
     #[error("{0}")]
     Setting(String),
+    /// The user stopped it.
+    #[error("interrupted; the same command goes on from what is kept")]
+    Interrupted,
     /// A worker thread ended before it answered.
     #[error("a worker thread of the engine ended before it answered; see the log for its panic")]
     Worker,

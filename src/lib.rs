@@ -9,7 +9,8 @@
 //!
 //! [`engine`] runs that way on worker threads; [`graph`] writes the ONNX files it runs;
 //! [`attention`] and [`combiner`] are the method itself as plain functions, the reference
-//! that the graph is checked against. [`models`] reads model sets, [`report`] writes JSON.
+//! that the graph is checked against. [`models`] reads model sets, [`report`] writes JSON. [`data`] reads labelled pictures,
+//! from which [`tune`] trains combiners.
 //!
 //! Source: "Unified Object- and Image-level Out-of-Distribution Detection via Cross-Context
 //! Attentive Vision-Language Modeling" (UNI-OOD), CVPR 2026.
@@ -18,6 +19,7 @@ pub mod activation;
 pub mod attention;
 mod cache;
 pub mod combiner;
+pub mod data;
 pub mod detect;
 pub mod encode;
 pub mod engine;
@@ -34,6 +36,7 @@ pub mod report;
 mod resample;
 pub mod score;
 mod simd;
+pub mod tune;
 pub mod verdict;
 pub mod vocabulary;
 

@@ -95,7 +95,9 @@ fn doctor_finds_what_the_tests_themselves_need_and_misses_what_is_hidden() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in [&["score"][..], &["run"], &["models"], &["models", "build"], &["models", "check"], &["models", "list"], &["doctor"]] {
+    for command in
+        [&["score"][..], &["run"], &["tune"], &["models"], &["models", "build"], &["models", "check"], &["models", "list"], &["doctor"]]
+    {
         let ran = run(&[command, &["--help"]].concat());
         assert!(ran.check(0, "").stdout.contains("Example"), "{command:?}: {}", ran.stdout);
     }

@@ -40,6 +40,16 @@ pub(crate) fn progress(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
+/// A bar over the steps of a training, with its loss as the message, on a terminal; nothing otherwise.
+pub(crate) fn progress_of_training(steps: u64) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} steps, {msg}, {eta} left").expect("the template is fixed"));
+    bar
+}
+
 /// A bar over a video's time, in milliseconds, on a terminal; nothing otherwise.
 pub(crate) fn progress_of_time(name: &str) -> ProgressBar {
     if !stderr().is_terminal() {

@@ -12,6 +12,7 @@ mod run;
 mod score;
 mod settings;
 mod summary;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way (what was done
 enum Command {
     Score(score::Score),
     Run(run::Run),
+    Tune(tune::Tune),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Score(score) => score.run(),
         Command::Run(run) => run.run(),
+        Command::Tune(tune) => tune.run(),
         Command::Models(models) => models.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
     };

@@ -32,11 +32,16 @@ impl Models {
 
     /// Reads the set; the one that ships is told of, since nobody named it.
     pub(crate) fn open(&self, settings: &Settings) -> Result<ModelSet> {
+        self.open_in(settings.model_cache_dir.as_deref())
+    }
+
+    /// [`Models::open`]; the one that ships is unpacked into `cache_dir`.
+    pub(crate) fn open_in(&self, cache_dir: Option<&Path>) -> Result<ModelSet> {
         let named = self.named();
         if named.is_none() {
             console::note(format_args!("model set {}, which ships with uniood (--models DIR for another)", shipped::NAME));
         }
-        Ok(ModelSet::open_or_shipped(named, settings.model_cache_dir.as_deref())?)
+        Ok(ModelSet::open_or_shipped(named, cache_dir)?)
     }
 }
 

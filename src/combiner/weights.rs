@@ -1,7 +1,13 @@
 //! `combiner.safetensors`: `{target,background}.{[conv1,conv2,conv3,]mlp1[,mlp2]}.{weight,bias}`, f32 or f16,
 //! metadata `form`. Every name and shape is checked: what was not asked for would be silently unused.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
+
+use ndarray::ArrayRefD;
+use safetensors::{Dtype, serialize, tensor::TensorView};
 
 use super::{Branch, Combiner, Conv, Form, Linear};
 use crate::{
@@ -52,6 +58,35 @@ impl Combiner {
                 ),
             )),
         }
+    }
+}
+
+impl Combiner {
+    /// The file's content, f32, as [`Combiner::open`] reads it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut tensors = Vec::new();
+        for (name, branch) in [("target", &self.target), ("background", &self.background)] {
+            let mut add = |layer: &str, weight: &ArrayRefD<f32>, bias: &ArrayRefD<f32>| {
+                for (part, array) in [("weight", weight), ("bias", bias)] {
+                    let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    tensors.push((format!("{name}.{layer}.{part}"), array.shape().to_vec(), bytes));
+                }
+            };
+            for (index, conv) in branch.conv.iter().flatten().enumerate() {
+                add(&format!("conv{}", index + 1), &conv.weight.view().into_dyn(), &conv.bias.view().into_dyn());
+            }
+            for (layer, linear) in [("mlp1", Some(&branch.mlp1)), ("mlp2", branch.mlp2.as_ref())] {
+                if let Some(linear) = linear {
+                    add(layer, &linear.weight.view().into_dyn(), &linear.bias.view().into_dyn());
+                }
+            }
+        }
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes for each number of the shape"))
+        });
+        let metadata = HashMap::from([("form".to_owned(), self.form.as_str().to_owned())]);
+        serialize(views, Some(metadata)).expect("names are distinct and sizes fit")
     }
 }
 
@@ -117,8 +152,8 @@ fn outputs(weights: &Weights, name: &str) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use safetensors::{Dtype, serialize_to_file, tensor::TensorView};
-    use std::{collections::HashMap, path::PathBuf};
+    use safetensors::serialize_to_file;
+    use std::path::PathBuf;
 
     const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/quick_gelu_g7");
 
@@ -160,6 +195,19 @@ mod tests {
     fn a_file_without_the_key_is_residual() {
         let (_dir, path) = edited(None, &[]);
         assert_eq!(Combiner::open(&path, &clip()).unwrap().form, Form::Residual);
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for case in ["quick_gelu_g7", "paper_form_g6", "no_cnn_g4_wide"] {
+            let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case);
+            let clip = ClipConfig::open(&case.join("clip")).unwrap();
+            let combiner = Combiner::open(&case.join("combiner.safetensors"), &clip).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("combiner.safetensors");
+            std::fs::write(&path, combiner.to_bytes()).unwrap();
+            assert_eq!(Combiner::open(&path, &clip).unwrap(), combiner);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod text;
 mod transformer;
 pub mod vision;
 
-use ndarray::{Array2, Array3, Array4};
+use ndarray::{Array1, Array2, Array3, Array4};
 
 /// One image through the image tower. T = N+1 tokens, 0 is CLS; L layers, H heads of width `d_h`.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,19 @@ pub struct DualEncoding {
     pub target: ImageEncoding,
     /// The frame with the object masked.
     pub background: ImageEncoding,
+}
+
+/// What the combiners work on, of one object: all that depends on neither class list nor combiner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// z of the target, `[T, D]`.
+    pub tokens_target: Array2<f32>,
+    /// z of the background, `[T, D]`.
+    pub tokens_background: Array2<f32>,
+    /// Intra-image attention, `[T]`.
+    pub beta_target: Array1<f32>,
+    /// Inter-image attention, `[T]`.
+    pub beta_background: Array1<f32>,
 }
 
 /// Prompts through the text tower: one template's, C of them. What the text graph puts out.

@@ -16,6 +16,7 @@ mod detect;
 mod detector;
 mod device;
 mod encode;
+mod features;
 mod job;
 mod runtime;
 mod session;
@@ -35,9 +36,11 @@ use crossbeam_channel::{Sender, TrySendError, bounded, never, select};
 
 pub use config::{DetectorChoice, EngineConfig};
 pub use device::Device;
+pub use features::{FeatureEncoder, Pair};
 pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
 pub use session::{Element, Input, Outputs, Port, Session};
+pub use texts::encodings as text_encodings;
 
 use self::{batch::Closing, detect::ToDetect, session::Terminator, task::Submitted};
 use crate::{Error, Result, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};

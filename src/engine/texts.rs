@@ -14,8 +14,18 @@ use crate::{
 /// Prompts a run of the tower takes at once: keeps its memory bounded on lists of thousands of classes.
 const PROMPTS: usize = 64;
 
-/// The texts of a class list. The session lives for this call alone: a list changes seldom, and the tower is large.
+/// The texts of a class list.
 pub(super) fn vocabulary<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) -> Result<Vocabulary> {
+    Vocabulary::from_templates(classes, &encodings(config, classes)?)
+}
+
+/// The text tower's outputs for a class list, one a template of the set.
+///
+/// The session lives for this call alone: a list changes seldom, and the tower is large.
+///
+/// # Errors
+/// [`Error::Classes`] for an unusable list or an over-long name, and whatever building or running the graph can fail with.
+pub fn encodings<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) -> Result<Vec<TextEncoding>> {
     check_classes(classes)?;
     let models = &config.models;
     let tokenizer = Tokenizer::open(&models.clip_dir(), &models.clip.text)?;
@@ -24,7 +34,7 @@ pub(super) fn vocabulary<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) ->
     let sources = cache::clip_sources(&models.clip_dir());
     let path = cache::graph(config.cache_dir.as_deref(), "text", &sources, |path| graph::write_text(models, path))?;
     let mut session = Session::from_file("text", &path, &config.device, config.threads)?;
-    let encodings: Vec<TextEncoding> = tokens
+    tokens
         .iter()
         .map(|tokens| {
             let chunks = tokens.input_ids.axis_chunks_iter(Axis(0), PROMPTS).zip(tokens.eot.axis_chunks_iter(Axis(0), PROMPTS));
@@ -40,8 +50,7 @@ pub(super) fn vocabulary<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) ->
                 .collect::<Result<Vec<_>>>()?;
             joined(&parts)
         })
-        .collect::<Result<_>>()?;
-    Vocabulary::from_templates(&names, &encodings)
+        .collect()
 }
 
 /// Rows of several runs as if they had been one.

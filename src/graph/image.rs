@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Result, attention::size};
 
-const OBJECTS: Side = Side::Any("objects");
+pub(super) const OBJECTS: Side = Side::Any("objects");
 const CLASSES: Side = Side::Any("classes");
 
 /// Shorter vectors count as this long, so that a vector of zeros has the cosine 0 and not NaN.
@@ -133,7 +133,7 @@ fn token_weights(b: &mut Builder, beta: &Value, mu: &Value, tokens: usize) -> [V
 }
 
 /// Target and background of a tensor that holds both.
-fn halves(b: &mut Builder, label: &str, both: &Value) -> [Value; 2] {
+pub(super) fn halves(b: &mut Builder, label: &str, both: &Value) -> [Value; 2] {
     [(0, "target"), (1, "background")].map(|(index, name)| {
         let half = b.part(&format!("{label}.{name}_half"), both, 0, index);
         b.squeeze(&format!("{label}.{name}"), &half, &[0])

@@ -1,7 +1,8 @@
 //! CLIP folder → ONNX: both sides of UNI-OOD as standard ONNX files.
 //!
 //! [`ImageGraph`] is one graph for everything that happens to an object: both encoder passes, all four
-//! attentions, both combiners, Ω. [`TextGraph`] is run when the class list changes. Weights appear once, the
+//! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`TextGraph`] is run
+//! when the class list changes. Weights appear once, the
 //! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
 //! it on CPU and CUDA and TensorRT and OpenVINO take it whole. The numbers are those of [`crate::attention`],
 //! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
@@ -9,12 +10,14 @@
 //! | graph | inputs | outputs |
 //! |---|---|---|
 //! | image | `target u8[O,S,S,3]`, `background u8[O,S,S,3]`, `has_context f32[O]` (1 or 0), `text f32[C,E]`, `context_text f32[C,E]` | `omega f32[O,C]`, `clip_cosine f32[O,C]`; on request `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]` |
+//! | features | `target u8[O,S,S,3]`, `background u8[O,S,S,3]` | `tokens_target f32[O,N+1,D]`, `tokens_background f32[O,N+1,D]` (z), `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]` |
 //! | text | `input_ids i64[B,T]`, `eot i64[B]` (index of the EOT token) | `text_embedding f32[B,E]` (not scaled), `query_eot f32[B,L,H,d_h]`, `key_eot f32[B,L,H,d_h]` (with bias, before scaling) |
 //!
 //! O, C, B and T are dynamic; T is at most the text tower's `max_position_embeddings`.
 
 mod builder;
 mod combiner;
+mod features;
 mod image;
 mod model;
 pub mod onnx;
@@ -36,9 +39,10 @@ use crate::{
 pub const SCHEMA: &str = "uniood.graph/1";
 
 /// The source of everything that decides what a graph is: a cached graph is only as good as the code that built it.
-pub(crate) const SOURCES: [&str; 9] = [
+pub(crate) const SOURCES: [&str; 10] = [
     include_str!("builder.rs"),
     include_str!("combiner.rs"),
+    include_str!("features.rs"),
     include_str!("image.rs"),
     include_str!("mod.rs"),
     include_str!("model.rs"),
@@ -68,6 +72,10 @@ pub mod port {
     pub const BETA_TARGET: &str = "beta_target";
     /// Inter-image attention.
     pub const BETA_BACKGROUND: &str = "beta_background";
+    /// z of the target.
+    pub const TOKENS_TARGET: &str = "tokens_target";
+    /// z of the background.
+    pub const TOKENS_BACKGROUND: &str = "tokens_background";
     /// Token ids.
     pub const INPUT_IDS: &str = "input_ids";
     /// Where the EOT token stands.
@@ -101,6 +109,15 @@ pub fn write_text(models: &ModelSet, path: &Path) -> Result<()> {
     TextGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
 }
 
+/// Builds a model set's feature graph and writes it to `path`.
+///
+/// # Errors
+/// As [`write_vision`].
+pub fn write_features(models: &ModelSet, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(&models.clip_dir())?;
+    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
+}
+
 /// What the image graph is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageGraph<'a> {
@@ -114,6 +131,17 @@ pub struct ImageGraph<'a> {
     pub combiner: Option<&'a Combiner>,
     /// Whether `beta_target` and `beta_background` are outputs.
     pub betas: bool,
+}
+
+/// What the feature graph is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureGraph<'a> {
+    /// The model set's name, for the metadata.
+    pub name: &'a str,
+    /// Sizes.
+    pub clip: &'a ClipConfig,
+    /// The CLIP folder's tensors.
+    pub weights: &'a Weights,
 }
 
 /// What the text graph is made of.
@@ -134,6 +162,16 @@ impl ImageGraph<'_> {
     /// [`crate::Error::ModelSet`] for a tensor that is missing or has another shape than the configuration says.
     pub fn build(&self) -> Result<Model> {
         Ok(Model::new(image::build(self)?, SCHEMA, self.name))
+    }
+}
+
+impl FeatureGraph<'_> {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// As [`ImageGraph::build`].
+    pub fn build(&self) -> Result<Model> {
+        Ok(Model::new(features::build(self.clip, self.weights)?, SCHEMA, self.name))
     }
 }
 

@@ -1,0 +1,303 @@
+//! `uniood tune`: a few pictures of each class in, a model set out.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use uniood::{
+    Error,
+    combiner::Form,
+    data::{DataSet, Faults},
+    engine::{DetectorChoice, Device, EngineConfig},
+    models::ModelSet,
+    tune::{self, Candidate, Origin, Progress, Recipe, Settings, Tuned, check_out, gained, write_set},
+    vocabulary::parse_classes,
+};
+
+use crate::{Outcome, console, settings::Models};
+
+/// Train a set's combiner on a few objects of each class
+#[derive(Args)]
+#[command(
+    after_help = "Examples: uniood tune shots/instances.json --shots 10 --out my-street\n          uniood tune pictures/ --models street --classes car,bus,deer --out three-classes"
+)]
+pub(crate) struct Tune {
+    /// COCO JSON, Pascal VOC folder, or a folder of pictures for each class
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    #[command(flatten)]
+    models: Models,
+    /// Folder of a COCO file's pictures, where it is none of the usual ones
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// In-distribution classes: `car,bus,…` or a text file, one a line [default: those of the set that are in DATA]
+    #[arg(long, value_name = "LIST")]
+    classes: Option<String>,
+    /// Objects of each class to learn from
+    #[arg(long, value_name = "M", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shots: u32,
+    /// Of everything that is drawn at random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// What is trained
+    #[arg(long, value_enum, default_value_t = RecipeName::Default)]
+    recipe: RecipeName,
+    /// The head: `residual` starts as plain CLIP, `paper` at random (with --recipe paper)
+    #[arg(long, value_enum, default_value_t = FormName::Residual)]
+    form: FormName,
+    /// A head without convolutions
+    #[arg(long)]
+    no_cnn: bool,
+    /// Where the new model set goes; a folder that is not there yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The new set's name [default: that of the folder]
+    #[arg(long)]
+    name: Option<String>,
+    /// Stop at the first file or annotation that is broken
+    #[arg(long)]
+    strict: bool,
+    /// One JSON object (uniood.tune/1) in place of the table
+    #[arg(long)]
+    json: bool,
+    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    model_cache_dir: Option<PathBuf>,
+}
+
+/// The recipes by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RecipeName {
+    /// Half a mean shift, then the last layer alone
+    Default,
+    /// Everything, with the paper's contrastive loss
+    Paper,
+}
+
+/// The heads by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormName {
+    /// Adds to CLIP's own state
+    Residual,
+    /// One linear layer, the paper's
+    Paper,
+}
+
+impl Tune {
+    /// Reads, trains, writes.
+    pub(crate) fn run(self) -> Result<Outcome> {
+        check_out(&self.out)?;
+        let name = match (&self.name, self.out.file_name()) {
+            (Some(name), _) => name.clone(),
+            (None, Some(name)) => name.to_string_lossy().into_owned(),
+            (None, None) => bail!("--out {} has no name of its own; name a folder that is not there yet", self.out.display()),
+        };
+        let models = self.models.open_in(self.model_cache_dir.as_deref())?;
+        let mut faults = if self.strict { Faults::strict() } else { Faults::default() };
+        let data = DataSet::open(&self.data, self.images.as_deref(), &mut faults)?;
+        let classes = self.class_list(&models, &data)?;
+        let settings = self.settings();
+        let config = self.engine(models);
+
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+        let mut shown = Shown::new(settings.shots * classes.len());
+        let mut watch = |progress| {
+            shown.show(progress);
+            if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        };
+        let tuned = tune::tune(&config, &data, &classes, &settings, &mut faults, &mut watch);
+        shown.finish();
+        say_faults(&faults);
+        let tuned = match tuned {
+            Err(Error::Interrupted) => {
+                console::note(Error::Interrupted);
+                return Ok(Outcome::Interrupted);
+            }
+            tuned => tuned?,
+        };
+        let origin = Origin { models: &config.models, data: &self.data, classes: &classes, settings: &settings };
+        write_set(&self.out, &name, &tuned, &origin)?;
+        if self.json {
+            say(&summary(&name, &tuned, &classes, &settings).to_string());
+        } else {
+            self.table(&tuned, classes.len());
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn table(&self, tuned: &Tuned, classes: usize) {
+        for candidate in &tuned.curve.candidates {
+            let steps = candidate.steps.map_or_else(|| "plain CLIP".to_owned(), |steps| format!("{steps} steps"));
+            say(&format!("  {steps:12} AUROC {:.2}  FPR95 {:.1}", candidate.auroc * 100.0, candidate.fpr95 * 100.0));
+        }
+        say(&format!("{}: {classes} classes, {} objects, threshold {:.4}", self.out.display(), tuned.objects, tuned.threshold));
+        say(&gained(tuned));
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            shots: self.shots as usize,
+            seed: self.seed,
+            recipe: match self.recipe {
+                RecipeName::Default => Recipe::Default,
+                RecipeName::Paper => Recipe::Paper,
+            },
+            form: match self.form {
+                FormName::Residual => Form::Residual,
+                FormName::Paper => Form::Paper,
+            },
+            cnn: !self.no_cnn,
+        }
+    }
+
+    fn engine(&self, models: ModelSet) -> EngineConfig {
+        EngineConfig {
+            models,
+            detector: DetectorChoice::Upstream,
+            device: self.device.clone(),
+            batch_size: 1,
+            batch_timeout: None,
+            cache_dir: self.model_cache_dir.clone(),
+            threads: None,
+        }
+    }
+
+    /// The classes to learn: those the user named, else the set's that the data have.
+    fn class_list(&self, models: &ModelSet, data: &DataSet) -> Result<Vec<String>> {
+        let has = |class: &str| data.categories.iter().any(|category| category.trim().to_lowercase() == class.trim().to_lowercase());
+        let there = || data.categories.join(", ");
+        if let Some(list) = &self.classes {
+            let classes = parse_classes(list)?;
+            if let Some(missing) = classes.iter().find(|class| !has(class)) {
+                bail!("{}: there is no category `{missing}` in it; there are {}", self.data.display(), there());
+            }
+            return Ok(classes);
+        }
+        let (found, missing): (Vec<String>, Vec<String>) = models.manifest.classes.iter().cloned().partition(|class| has(class));
+        if found.is_empty() {
+            bail!(
+                "{}: none of the set's classes ({}) is in it; name some of its own with --classes: {}",
+                self.data.display(),
+                models.manifest.classes.join(", "),
+                there()
+            );
+        }
+        if !missing.is_empty() {
+            console::note(format_args!("not in the data, so not in the new set: {}", missing.join(", ")));
+        }
+        Ok(found)
+    }
+}
+
+/// What came of it, for programs: fractions, `steps: null` is plain CLIP.
+fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings) -> Value {
+    let candidate = |one: &Candidate| json!({"steps": one.steps, "auroc": one.auroc, "fpr95": one.fpr95, "auroc_of_folds": one.of_folds});
+    let (gain, error) = tuned.curve.gain();
+    json!({
+        "schema": "uniood.tune/1",
+        "name": name,
+        "classes": classes,
+        "shots": settings.shots,
+        "seed": settings.seed,
+        "objects": tuned.objects,
+        "candidates": tuned.curve.candidates.iter().map(candidate).collect::<Vec<_>>(),
+        "taken": tuned.curve.taken().steps,
+        "gain": {"auroc": gain, "standard_error": error},
+        "threshold": tuned.threshold,
+    })
+}
+
+/// How often progress is told of where there is no terminal.
+const NEWS: Duration = Duration::from_secs(20);
+
+/// Progress on the terminal, a line now and then elsewhere, and how long each part took.
+struct Shown {
+    bar: ProgressBar,
+    objects: usize,
+    started: Instant,
+    encoded: Option<Duration>,
+    steps: usize,
+    told: Instant,
+}
+
+impl Shown {
+    fn new(objects: usize) -> Self {
+        let now = Instant::now();
+        Self { bar: console::progress(objects as u64, "objects through CLIP"), objects, started: now, encoded: None, steps: 0, told: now }
+    }
+
+    fn show(&mut self, progress: Progress) {
+        let line = match progress {
+            Progress::Encoded { done, total } => {
+                self.bar.set_position(done as u64);
+                format!("{done}/{total} objects through CLIP")
+            }
+            Progress::Trained { done, total, loss } => {
+                if self.encoded.is_none() {
+                    self.encoded = Some(self.started.elapsed());
+                    self.bar.finish_and_clear();
+                    self.bar = console::progress_of_training(total as u64);
+                }
+                self.steps += 1;
+                self.bar.set_position(done as u64);
+                self.bar.set_message(format!("loss {loss:.4}"));
+                format!("{done}/{total} steps, loss {loss:.4}")
+            }
+        };
+        if self.bar.is_hidden() && self.told.elapsed() >= NEWS {
+            self.told = Instant::now();
+            console::note(line);
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+        let (Some(encoded), true) = (self.encoded, self.steps > 0) else { return };
+        let training = self.started.elapsed().saturating_sub(encoded);
+        #[expect(clippy::cast_precision_loss, reason = "a number of steps")]
+        let each = training.as_secs_f64() * 1000.0 / self.steps as f64;
+        console::note(format_args!(
+            "{} objects through CLIP in {:.1} s, {} steps in {:.1} s ({each:.1} ms each)",
+            self.objects,
+            encoded.as_secs_f64(),
+            self.steps,
+            training.as_secs_f64()
+        ));
+    }
+}
+
+/// What was left out, and why.
+fn say_faults(faults: &Faults) {
+    for sentence in faults.sentences() {
+        console::note(format_args!("left out: {sentence}"));
+    }
+    let more = faults.count() - faults.sentences().len();
+    if more > 0 {
+        console::note(format_args!("left out: {more} more"));
+    }
+    if faults.crowds + faults.ignored > 0 {
+        console::note(format_args!(
+            "not used: {} boxes around crowds, {} objects that the data say to ignore",
+            faults.crowds, faults.ignored
+        ));
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "these lines are the result")]
+fn say(line: &str) {
+    println!("{line}");
+}

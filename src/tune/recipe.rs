@@ -1,0 +1,72 @@
+//! What a recipe is to the choice among its candidates, and what both recipes share.
+
+use candle_core::{DType, Tensor};
+use ndarray::Array2;
+
+use super::{
+    head::Head,
+    tensor::{array, failed, tensor},
+    texts::Texts,
+};
+use crate::{Error, Result};
+
+/// AdamW's weight decay.
+pub(super) const DECAY: f64 = 0.01;
+
+/// Steps in which the rate grows to its full size.
+pub(super) const WARM_UP: usize = 5;
+
+/// Trains on some of the shots, and scores others.
+pub(super) trait Recipe {
+    /// What training gives.
+    type Fitted;
+
+    /// Trains on the shots at these positions: what there is after each number of steps that is a candidate, fewest first.
+    /// `each` is told of every step and its loss.
+    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Self::Fitted)>>;
+
+    /// Ω of the shots at these positions as at inference, `[n, C]`.
+    fn omega(&self, fitted: &Self::Fitted, shots: &[usize]) -> Result<Array2<f32>>;
+
+    /// The whole head.
+    fn head(&self, fitted: &Self::Fitted) -> Head;
+
+    /// Candidates and the steps of one training.
+    fn steps(&self) -> &'static [usize];
+}
+
+/// Texts as tensors.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    /// M(t_c), `[C, E]`.
+    pub(super) text: Tensor,
+    /// P, `[E, D]`.
+    pub(super) projection: Tensor,
+    /// τ.
+    pub(super) scale: f64,
+}
+
+impl World {
+    pub(super) fn new(texts: &Texts) -> Result<Self> {
+        Ok(Self { text: tensor(&texts.text)?, projection: tensor(&texts.projection)?, scale: f64::from(texts.scale) })
+    }
+
+    /// Plain CLIP's cosines, `[n, C]`, of z_0 `[n, D]`.
+    pub(super) fn plain(&self, cls: &Tensor) -> Result<Array2<f32>> {
+        let embedding = cls.matmul(&self.projection.t().map_err(failed)?).map_err(failed)?;
+        let cosines = super::losses::unit(&embedding).and_then(|unit| unit.matmul(&self.text.t()?)).map_err(failed)?;
+        array(&cosines)
+    }
+}
+
+/// The loss of a step as a number.
+///
+/// # Errors
+/// [`Error::Setting`] where it is not finite: what comes of it would be of no use.
+pub(super) fn loss_of(loss: &Tensor, step: usize) -> Result<f32> {
+    let value: f32 = loss.to_dtype(DType::F32).and_then(|loss| loss.to_scalar()).map_err(failed)?;
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(Error::Setting(format!("the training's loss became {value} at step {step}; check the CLIP weights with `uniood models check`")))
+}

@@ -1,0 +1,105 @@
+//! The shots as tensors: tokens, and what each of them weighs for each class.
+
+use candle_core::{DType, Device, Tensor};
+use ndarray::{Array1, Array2, Array3, Axis};
+
+use super::{
+    shots::Shot,
+    tensor::{failed, tensor},
+    texts::Texts,
+};
+use crate::{
+    Result,
+    attention::{image_text, size},
+};
+
+/// n objects; weights are `(N+1)·β_i·μ_i` under each class.
+#[derive(Debug, Clone)]
+pub(super) struct Samples {
+    /// The target's z, `[n, T, D]`.
+    pub(super) target: Tensor,
+    /// The background's z, `[n, T, D]`.
+    pub(super) background: Tensor,
+    /// Of the target's tokens, `[n, T, C]`.
+    pub(super) target_weights: Tensor,
+    /// Of the background's, the context being the other objects really there (without any: μ = 1), `[n, T, C]`.
+    pub(super) met: Tensor,
+    /// Of the background's as at inference: the context is the whole list, or none where the object is alone, `[n, T, C]`.
+    pub(super) listed: Tensor,
+    /// Of the background's without context, `[n, T, C]`.
+    pub(super) alone: Tensor,
+    /// Each object's class.
+    pub(super) classes: Vec<usize>,
+}
+
+impl Samples {
+    pub(super) fn new(shots: &[Shot], texts: &Texts) -> Result<Self> {
+        let classes = texts.text.nrows();
+        let everything = texts.context(&vec![1; classes]).unwrap_or_else(|| texts.text.clone());
+        let projected = |z: &Array2<f32>| z.dot(&texts.projection.t());
+        // Both [T, C].
+        let weights = |beta: &Array1<f32>, mu: &Array2<f32>| (mu * &(beta * size(beta.len()))).reversed_axes();
+        let one = |shot: &Shot| Array2::ones((classes, shot.features.beta_background.len()));
+        let of_context = |shot: &Shot, context: Option<&Array2<f32>>| {
+            let features = &shot.features;
+            let mu = context.map_or_else(|| one(shot), |context| image_text::mu(&projected(&features.tokens_background), context));
+            weights(&features.beta_background, &mu)
+        };
+        let target = |shot: &Shot| {
+            let mu = image_text::mu(&projected(&shot.features.tokens_target), &texts.text);
+            weights(&shot.features.beta_target, &mu)
+        };
+        Ok(Self {
+            target: stacked(shots, |shot| shot.features.tokens_target.clone())?,
+            background: stacked(shots, |shot| shot.features.tokens_background.clone())?,
+            target_weights: stacked(shots, target)?,
+            met: stacked(shots, |shot| of_context(shot, texts.context(&shot.others).as_ref()))?,
+            listed: stacked(shots, |shot| of_context(shot, (!shot.alone).then_some(&everything)))?,
+            alone: stacked(shots, |shot| of_context(shot, None))?,
+            classes: shots.iter().map(|shot| shot.class).collect(),
+        })
+    }
+
+    /// Some of the objects.
+    pub(super) fn of(&self, chosen: &[usize]) -> Result<Self> {
+        let rows = indices(chosen)?;
+        let of = |tensor: &Tensor| tensor.index_select(&rows, 0).map_err(failed);
+        Ok(Self {
+            target: of(&self.target)?,
+            background: of(&self.background)?,
+            target_weights: of(&self.target_weights)?,
+            met: of(&self.met)?,
+            listed: of(&self.listed)?,
+            alone: of(&self.alone)?,
+            classes: chosen.iter().map(|&index| self.classes[index]).collect(),
+        })
+    }
+
+    /// The target's CLS state z_0, `[n, D]`.
+    pub(super) fn cls(&self) -> Result<Tensor> {
+        self.target.narrow(1, 0, 1).and_then(|cls| cls.squeeze(1)?.contiguous()).map_err(failed)
+    }
+}
+
+/// Positions as a tensor that selects rows.
+pub(super) fn indices(chosen: &[usize]) -> Result<Tensor> {
+    let chosen: Vec<i64> = chosen.iter().map(|&index| i64::try_from(index).expect("positions of shots")).collect();
+    let count = chosen.len();
+    Tensor::from_vec(chosen, count, &Device::Cpu).map_err(failed)
+}
+
+/// Own class of each object as 1, the others as 0, `[n, C]`.
+pub(super) fn own(classes: &[usize], count: usize, dtype: DType) -> Result<Tensor> {
+    let mut own = Array2::<f32>::zeros((classes.len(), count));
+    for (mut row, &class) in own.rows_mut().into_iter().zip(classes) {
+        row[class] = 1.0;
+    }
+    tensor(&own)?.to_dtype(dtype).map_err(failed)
+}
+
+fn stacked(shots: &[Shot], row: impl Fn(&Shot) -> Array2<f32>) -> Result<Tensor> {
+    let rows: Vec<Array2<f32>> = shots.iter().map(row).collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    let all: Array3<f32> = ndarray::stack(Axis(0), &views).expect("every object has the same number of tokens");
+    tensor(&all)
+}

@@ -1,0 +1,196 @@
+//! A tuned model set on disk: written beside and renamed, so that there is all of it or nothing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Candidate, Recipe, Settings, Tuned};
+use crate::{
+    Error, Result,
+    combiner::Form,
+    models::{DetectorManifest, MANIFEST, Manifest, ModelSet, SCHEMA},
+};
+
+/// Names in the folder that is written.
+const CLIP: &str = "clip";
+const COMBINER: &str = "combiner.safetensors";
+const CARD: &str = "README.md";
+
+/// Files of a CLIP folder that are part of it; others (weights of other frameworks) are left where they are.
+const CLIP_FILES: [&str; 4] = ["json", "txt", "safetensors", "md"];
+
+/// What a set was tuned from and on.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The set whose CLIP and detector it takes over.
+    pub models: &'a ModelSet,
+    /// The data set, as the user named it.
+    pub data: &'a Path,
+    /// The classes.
+    pub classes: &'a [String],
+    /// How it was trained.
+    pub settings: &'a Settings,
+}
+
+/// Whether a set could be written to `out`: it must not be there yet, or be an empty folder.
+///
+/// # Errors
+/// [`Error::Content`] where something is in the way.
+pub fn check_out(out: &Path) -> Result<()> {
+    let taken = match fs::read_dir(out) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => out.symlink_metadata().is_ok(),
+    };
+    if taken {
+        return Err(Error::content(out, "there is something already; name a folder that is not there yet"));
+    }
+    Ok(())
+}
+
+/// Writes the set, named `name`, as the folder `out`.
+///
+/// # Errors
+/// [`Error::Content`] where `out` is taken; [`Error::File`] where something cannot be read or written; then nothing is left behind.
+pub fn write_set(out: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
+    check_out(out)?;
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
+    let fresh = parent.join(format!(".{}-{}", out.file_name().unwrap_or_default().to_string_lossy(), std::process::id()));
+    let written = fs::create_dir(&fresh)
+        .map_err(Error::file("create", &fresh))
+        .and_then(|()| fill(&fresh, name, tuned, origin))
+        .and_then(|()| fs::rename(&fresh, out).map_err(Error::file("write", out)));
+    if written.is_err() {
+        // Half a set is of no use; that it cannot be removed changes nothing for the caller.
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    written
+}
+
+fn fill(folder: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
+    let (models, clip) = (origin.models, folder.join(CLIP));
+    fs::create_dir(&clip).map_err(Error::file("create", &clip))?;
+    let source = models.clip_dir();
+    for entry in fs::read_dir(&source).map_err(Error::file("read", &source))? {
+        let path = entry.map_err(Error::file("read", &source))?.path();
+        let wanted = path.extension().is_some_and(|own| CLIP_FILES.iter().any(|ending| own == *ending));
+        if wanted && path.is_file() {
+            take_over(&path, &clip.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    let detector = match (&models.manifest.detector, models.detector_path()) {
+        (Some(detector), Some(path)) => {
+            let file = PathBuf::from(path.file_name().unwrap_or_default());
+            take_over(&path, &folder.join(&file))?;
+            Some(DetectorManifest { file, ..detector.clone() })
+        }
+        _ => None,
+    };
+    if let Some(combiner) = &tuned.combiner {
+        write(&folder.join(COMBINER), &combiner.to_bytes())?;
+    }
+    let manifest = Manifest {
+        schema: SCHEMA.to_owned(),
+        name: name.to_owned(),
+        clip: CLIP.into(),
+        combiner: tuned.combiner.as_ref().map(|_| COMBINER.into()),
+        classes: origin.classes.to_vec(),
+        threshold: tuned.threshold,
+        detector,
+        ..models.manifest.clone()
+    };
+    let text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
+    write(&folder.join(CARD), card(name, tuned, origin).as_bytes())?;
+    write(&folder.join(MANIFEST), (text + "\n").as_bytes())?;
+    // What was written reads back as a set.
+    ModelSet::open(folder).map(drop)
+}
+
+/// A second name for a file where the file system has that, else a copy.
+fn take_over(from: &Path, to: &Path) -> Result<()> {
+    // A link to a link would point nowhere from another folder.
+    let from = from.canonicalize().map_err(Error::file("read", from))?;
+    if fs::hard_link(&from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(&from, to).map(drop).map_err(Error::file("write", to))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write(path, content).map_err(Error::file("write", path))
+}
+
+/// What the set is, how it was made and what it is worth, for people.
+fn card(name: &str, tuned: &Tuned, origin: &Origin<'_>) -> String {
+    let Origin { models, data, classes, settings } = origin;
+    let mut text = format!("# {name}\n\n");
+    let mut line = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    line(&format!("A model set of uniood, tuned from `{}` with uniood {}.\n", models.manifest.name, env!("CARGO_PKG_VERSION")));
+    line("| | |\n|---|---|");
+    line(&format!("| data | `{}` |", data.display()));
+    line(&format!("| classes | {} |", classes.join(", ")));
+    line(&format!("| shots | {} of each class, {} objects |", settings.shots, tuned.objects));
+    line(&format!("| seed | {} |", settings.seed));
+    line(&format!("| recipe | {} |", recipe(settings)));
+    line(&format!("| licence | {} |\n", models.manifest.licence));
+    line(&gained(tuned));
+    line("\n## Leave-own-class-out\n");
+    line(
+        "Shots that were held out, over folds: each once as it is (ID) and once as if its class were not on the list (OOD). No object of an",
+    );
+    line("unknown class was looked at. The earliest candidate within one standard error (paired, over folds) of the best is taken.\n");
+    line("| steps | AUROC | FPR95 | |\n|---|---|---|---|");
+    for (index, candidate) in tuned.curve.candidates.iter().enumerate() {
+        let taken = if index == tuned.curve.chosen { "taken" } else { "" };
+        line(&format!("| {} | {:.2} | {:.1} | {taken} |", steps(candidate), candidate.auroc * 100.0, candidate.fpr95 * 100.0));
+    }
+    line(&format!(
+        "\nThe threshold {:.4} keeps 95 % of the held-out shots. They are few: calibrate on more objects before you rely on it.",
+        tuned.threshold
+    ));
+    text
+}
+
+/// What was gained over plain CLIP on the held-out shots, in a sentence.
+#[must_use]
+pub fn gained(tuned: &Tuned) -> String {
+    let curve = &tuned.curve;
+    let plain = curve.candidates[0].auroc * 100.0;
+    let (gain, error) = curve.gain();
+    if curve.taken().steps.is_none() {
+        return format!(
+            "Nothing was gained over plain CLIP on the held-out shots (AUROC {plain:.2}), so the set has no combiner: it is plain CLIP with a threshold."
+        );
+    }
+    format!(
+        "Gained over plain CLIP on the held-out shots: {:+.2} ± {:.2} AUROC ({plain:.2} → {:.2}), with {}.",
+        gain * 100.0,
+        error * 100.0,
+        curve.taken().auroc * 100.0,
+        steps(curve.taken())
+    )
+}
+
+fn steps(candidate: &Candidate) -> String {
+    match candidate.steps {
+        None => "plain CLIP".to_owned(),
+        Some(0) => "0 steps, the half shift alone".to_owned(),
+        Some(steps) => format!("{steps} steps"),
+    }
+}
+
+fn recipe(settings: &Settings) -> String {
+    let recipe = match settings.recipe {
+        Recipe::Default => "default: half a mean shift, then mlp2 alone",
+        Recipe::Paper => "paper: everything, contrastive loss",
+    };
+    let form = match settings.form {
+        Form::Residual => "residual",
+        Form::Paper => "paper",
+    };
+    format!("{recipe}; head of form {form}, {}", if settings.cnn { "with CNN" } else { "without CNN" })
+}
