@@ -18,7 +18,7 @@ use uniood::{
     engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
     eval::{Metrics, metrics},
     models::ModelSet,
-    tune::{Origin, Recipe, Settings, Tuned, tune, write_set},
+    tune::{Origin, Recipe, Settings, Switches, Tuned, tune, write_set},
     verdict::{Scored, Verdict},
 };
 
@@ -107,7 +107,7 @@ fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
 }
 
 fn settings(seed: u64) -> Settings {
-    Settings { shots: SHOTS, seed, recipe: Recipe::Default, form: Form::Residual, cnn: true }
+    Settings { shots: SHOTS, seed, recipe: Recipe::Default, form: Form::Residual, cnn: true, switches: Switches::default() }
 }
 
 /// Plain CLIP's metrics are those that the prototype wrote down, to 0.05 points.

@@ -4,6 +4,7 @@ mod boxes;
 mod console;
 mod crops;
 mod doctor;
+mod eval;
 mod inputs;
 mod models;
 mod plugin;
@@ -34,6 +35,7 @@ enum Command {
     Score(score::Score),
     Run(run::Run),
     Tune(tune::Tune),
+    Eval(Box<eval::Eval>),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -45,7 +47,7 @@ enum Outcome {
     Done,
     /// Some of it failed, which was said; the rest is done.
     Failed,
-    /// A gate that the user set was missed (`--fail-on-ood`).
+    /// A gate that the user set was missed (`--fail-on-ood`, `--min-auroc`).
     GateMissed,
     /// Ctrl-C; the files are closed and playable.
     Interrupted,
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Score(score) => score.run(),
         Command::Run(run) => run.run(),
         Command::Tune(tune) => tune.run(),
+        Command::Eval(eval) => eval.run(),
         Command::Models(models) => models.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
     };

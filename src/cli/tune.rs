@@ -19,7 +19,7 @@ use uniood::{
     data::{DataSet, Faults},
     engine::{DetectorChoice, Device, EngineConfig},
     models::ModelSet,
-    tune::{self, Candidate, Origin, Progress, Recipe, Settings, Tuned, check_out, gained, write_set},
+    tune::{self, Candidate, Origin, Progress, Recipe, Settings, Switches, Tuned, check_out, gained, write_set},
     vocabulary::parse_classes,
 };
 
@@ -161,6 +161,7 @@ impl Tune {
                 FormName::Paper => Form::Paper,
             },
             cnn: !self.no_cnn,
+            switches: Switches::default(),
         }
     }
 
@@ -281,7 +282,7 @@ impl Shown {
 }
 
 /// What was left out, and why.
-fn say_faults(faults: &Faults) {
+pub(crate) fn say_faults(faults: &Faults) {
     for sentence in faults.sentences() {
         console::note(format_args!("left out: {sentence}"));
     }

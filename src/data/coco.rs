@@ -18,7 +18,10 @@ const USUAL: [&str; 2] = ["instances.json", "_annotations.coco.json"];
 #[derive(Deserialize)]
 struct Coco {
     images: Vec<Image>,
+    /// Sets of unknown things may come without.
+    #[serde(default)]
     annotations: Vec<Annotation>,
+    #[serde(default)]
     categories: Vec<Category>,
 }
 

@@ -1,4 +1,4 @@
-//! A folder per class: `car/1.jpg`, `bus/2.jpg`. The whole picture is the object.
+//! A folder per class: `car/1.jpg`, `bus/2.jpg`, the whole picture being the object; or pictures alone.
 
 use std::{
     ffi::OsStr,
@@ -22,4 +22,13 @@ pub(super) fn open(path: &Path, entries: &[PathBuf]) -> Result<Option<DataSet>> 
     }
     let found = DataSet { path: path.to_owned(), layout: Layout::FolderPerClass, categories: categories.names, pictures };
     Ok((!found.pictures.is_empty()).then_some(found))
+}
+
+/// The set of a folder's own pictures, where there are any and nothing says more of them.
+pub(super) fn pictures(path: &Path, entries: &[PathBuf]) -> Option<DataSet> {
+    let labelled = entries.iter().any(|entry| has_ending(entry, &["json", "xml"]));
+    let own = entries.iter().filter(|entry| has_ending(entry, &PICTURES) && entry.is_file());
+    let pictures: Vec<Annotated> = own.map(|file| Annotated { path: file.clone(), objects: Vec::new() }).collect();
+    let found = DataSet { path: path.to_owned(), layout: Layout::Pictures, categories: Vec::new(), pictures };
+    (!labelled && !found.pictures.is_empty()).then_some(found)
 }

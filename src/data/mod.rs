@@ -38,6 +38,8 @@ pub enum Layout {
     PascalVoc,
     /// A folder a class; the whole picture is the object.
     FolderPerClass,
+    /// A folder of pictures of which nothing is known.
+    Pictures,
 }
 
 /// A labelled data set: everything but the pixels.
@@ -97,6 +99,27 @@ impl DataSet {
             return Err(Error::content(path, "there is no picture in it that could be used"));
         }
         Ok(set)
+    }
+
+    /// [`DataSet::open`], but a folder that holds nothing but pictures is a set too.
+    ///
+    /// # Errors
+    /// As [`DataSet::open`].
+    pub fn open_unlabelled(path: &Path, images: Option<&Path>, faults: &mut Faults) -> Result<Self> {
+        if path.is_dir()
+            && images.is_none()
+            && let Some(set) = folders::pictures(path, &listed(path)?)
+        {
+            return Ok(set);
+        }
+        Self::open(path, images, faults)
+    }
+
+    /// Of each category, the class of that name in `classes`; case and space around names do not count.
+    #[must_use]
+    pub fn class_of(&self, classes: &[String]) -> Vec<Option<usize>> {
+        let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+        self.categories.iter().map(|category| classes.iter().position(|class| same(class, category))).collect()
     }
 
     fn open_folder(path: &Path, images: Option<&Path>, faults: &mut Faults) -> Result<Self> {

@@ -16,7 +16,7 @@ use crate::{
 const FRAMES: usize = 8;
 
 /// A detector ready to run.
-pub(super) struct Detector {
+pub struct Detector {
     session: Session,
     spec: DetectorSpec,
     input: String,
@@ -27,7 +27,10 @@ pub(super) struct Detector {
 
 impl Detector {
     /// The detector of the configuration; `None` where boxes come from elsewhere.
-    pub(super) fn open(config: &EngineConfig) -> Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the set has none, and whatever an ONNX file or a device can be wrong in.
+    pub fn open(config: &EngineConfig) -> Result<Option<Self>> {
         let set = &config.models;
         let (path, manifest) = match &config.detector {
             DetectorChoice::Upstream | DetectorChoice::Frame => return Ok(None),
@@ -64,12 +67,16 @@ impl Detector {
     }
 
     /// How many frames a run takes at most.
-    pub(super) const fn frames(&self) -> usize {
+    #[must_use]
+    pub const fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The boxes of each frame, the most confident first.
-    pub(super) fn detect(&mut self, frames: &[(Frame<'_>, &Selection)]) -> Result<Vec<Vec<Detection>>> {
+    /// The boxes of each frame, the most confident first; at most [`Detector::frames`] of them.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] where the run fails or gives another shape.
+    pub fn detect(&mut self, frames: &[(Frame<'_>, &Selection)]) -> Result<Vec<Vec<Detection>>> {
         let spec = &self.spec;
         self.pixels.resize(frames.len() * spec.input_len(), 0.0);
         let rows = self.pixels.chunks_exact_mut(spec.input_len());

@@ -35,6 +35,7 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError, bounded, never, select};
 
 pub use config::{DetectorChoice, EngineConfig};
+pub use detector::Detector;
 pub use device::Device;
 pub use features::{FeatureEncoder, Pair};
 pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, Timings};

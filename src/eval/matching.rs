@@ -11,6 +11,12 @@ pub const LEAST_IOU: f32 = 0.3;
 /// [`LEAST_IOU`]; every object is taken at most once.
 #[must_use]
 pub fn matched(truth: &[BBox], found: &[(BBox, f32)]) -> Vec<Option<usize>> {
+    matched_above(LEAST_IOU, truth, found)
+}
+
+/// [`matched`] with another least IoU.
+#[must_use]
+pub fn matched_above(least_iou: f32, truth: &[BBox], found: &[(BBox, f32)]) -> Vec<Option<usize>> {
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by(|&a, &b| found[b].1.total_cmp(&found[a].1));
     let mut taken = vec![false; truth.len()];
@@ -18,7 +24,7 @@ pub fn matched(truth: &[BBox], found: &[(BBox, f32)]) -> Vec<Option<usize>> {
     for detection in order {
         let free = (0..truth.len()).filter(|&object| !taken[object]);
         let overlaps = free.map(|object| (object, truth[object].iou(&found[detection].0)));
-        let best = overlaps.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, iou)| *iou > LEAST_IOU);
+        let best = overlaps.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, iou)| *iou > least_iou);
         if let Some((object, _)) = best {
             taken[object] = true;
             matches[detection] = Some(object);

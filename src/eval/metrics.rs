@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::curve::Curve;
 use crate::{Error, Result};
 
 /// What separates two lists of scores, in fractions.
@@ -28,7 +29,14 @@ pub struct Metrics {
     pub n_id: usize,
     /// Number of OOD scores.
     pub n_ood: usize,
+    /// The highest threshold that keeps at least 95 % of ID.
+    pub threshold: f64,
+    /// The share of ID or of OOD, whichever is larger, that stands exactly there; 0 where that is a single score.
+    pub tied: f64,
 }
+
+/// Ties at the threshold of more than this share make FPR95 jump: they are told of.
+pub const TOLD: f64 = 0.01;
 
 /// Metrics of two lists of scores.
 ///
@@ -43,10 +51,15 @@ pub fn metrics(id: &[f64], ood: &[f64]) -> Result<Metrics> {
             return Err(Error::Setting(format!("{name} score {} is NaN; remove it or find out why", position + 1)));
         }
     }
-    let curve = Curve::new(id, ood);
     let negated = |scores: &[f64]| -> Vec<f64> { scores.iter().map(|score| -score).collect() };
-    let flipped = Curve::new(&negated(ood), &negated(id));
+    let curve = Curve::of(id, ood);
+    let flipped = Curve::of(&negated(ood), &negated(id));
     let strict = curve.at_least(0.95);
+    #[expect(clippy::float_cmp, reason = "equal scores move together")]
+    let there = |scores: &[f64]| scores.iter().filter(|score| **score == strict.threshold).count();
+    let tied = [there(id), there(ood)];
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let share = |count: usize, all: &[f64]| count as f64 / all.len() as f64;
     Ok(Metrics {
         auroc: curve.area(),
         fpr95: strict.negative,
@@ -57,78 +70,9 @@ pub fn metrics(id: &[f64], ood: &[f64]) -> Result<Metrics> {
         aupr_out: flipped.average_precision(),
         n_id: id.len(),
         n_ood: ood.len(),
+        threshold: strict.threshold,
+        tied: if tied[0] + tied[1] > 1 { share(tied[0], id).max(share(tied[1], ood)) } else { 0.0 },
     })
-}
-
-/// Counts at or above each distinct score, from the highest score down.
-struct Curve {
-    steps: Vec<(f64, f64)>,
-    positives: f64,
-    negatives: f64,
-}
-
-/// Shares at or above a threshold.
-struct Shares {
-    positive: f64,
-    negative: f64,
-}
-
-impl Curve {
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn new(positive: &[f64], negative: &[f64]) -> Self {
-        let mut all: Vec<(f64, bool)> = positive.iter().map(|s| (*s, true)).chain(negative.iter().map(|s| (*s, false))).collect();
-        all.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let (mut tp, mut fp) = (0.0, 0.0);
-        let mut steps = Vec::new();
-        #[expect(clippy::float_cmp, reason = "equal scores are one threshold")]
-        // `==` rather than `total_cmp`, so that 0.0 and -0.0 are one threshold.
-        for tied in all.chunk_by(|a, b| a.0 == b.0) {
-            let positives = tied.iter().filter(|(_, positive)| *positive).count();
-            tp += positives as f64;
-            fp += (tied.len() - positives) as f64;
-            steps.push((tp, fp));
-        }
-        Self { steps, positives: positive.len() as f64, negatives: negative.len() as f64 }
-    }
-
-    fn shares(&self, (tp, fp): (f64, f64)) -> Shares {
-        Shares { positive: tp / self.positives, negative: fp / self.negatives }
-    }
-
-    /// At the highest threshold that keeps at least `share` of the positives.
-    fn at_least(&self, share: f64) -> Shares {
-        let first = self.steps.iter().find(|(tp, _)| tp / self.positives >= share);
-        self.shares(*first.expect("the lowest score keeps all positives"))
-    }
-
-    /// At the threshold whose share of positives is closest to `share`; of several the lowest, as VOS's code picks.
-    fn closest_to(&self, share: f64) -> Shares {
-        // VOS cuts the curve off where all positives are in.
-        let end = self.steps.iter().position(|(tp, _)| *tp >= self.positives).expect("the lowest score keeps all positives");
-        let distance = |(tp, _): &(f64, f64)| (tp / self.positives - share).abs();
-        let closest = self.steps[..=end].iter().rev().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        self.shares(*closest.expect("a curve has at least one step"))
-    }
-
-    /// Area under the ROC curve, trapezoids.
-    fn area(&self) -> f64 {
-        let (mut area, mut last) = (0.0, (0.0, 0.0));
-        for &(tp, fp) in &self.steps {
-            area += (fp - last.1) * (tp + last.0) / 2.0;
-            last = (tp, fp);
-        }
-        area / (self.positives * self.negatives)
-    }
-
-    /// Σ (recall step) · precision, without interpolation.
-    fn average_precision(&self) -> f64 {
-        let (mut sum, mut last) = (0.0, 0.0);
-        for &(tp, fp) in &self.steps {
-            sum += (tp - last) * tp / (tp + fp);
-            last = tp;
-        }
-        sum / self.positives
-    }
 }
 
 #[cfg(test)]
@@ -166,6 +110,15 @@ mod tests {
     fn empty_lists_and_nan_are_errors_with_a_sentence() {
         assert!(metrics(&[], &[1.0]).unwrap_err().to_string().contains("no ID scores"));
         assert!(metrics(&[1.0], &[0.0, f64::NAN]).unwrap_err().to_string().contains("OOD score 2 is NaN"));
+    }
+
+    #[test]
+    fn ties_at_the_threshold_are_told_and_a_single_score_is_none() {
+        let spread: Vec<f64> = (0..200).map(|k| f64::from(k) / 100.0).collect();
+        assert!(metrics(&spread, &[-1.0]).unwrap().tied < TOLD);
+        assert!(metrics(&[1.0], &[0.0]).unwrap().tied == 0.0);
+        let found = metrics(&[0.9, 0.5, 0.5, 0.5], &[0.5, 0.1]).unwrap();
+        assert!((found.tied - 0.75).abs() < 1e-9 && (found.threshold - 0.5).abs() < 1e-9, "{found:?}");
     }
 
     proptest! {

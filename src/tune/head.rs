@@ -12,48 +12,48 @@ use crate::combiner::{Form, STRIDES};
 
 /// A layer's weight and bias, PyTorch's layout.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
-    pub(super) weight: Tensor,
-    pub(super) bias: Tensor,
+pub(crate) struct Layer {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
 }
 
 /// One branch.
 #[derive(Debug, Clone)]
-pub(super) struct Branch {
+pub(crate) struct Branch {
     /// `[K, D, 3, 3]`, `[K, K, 3, 3]` twice.
-    pub(super) conv: Option<[Layer; 3]>,
-    pub(super) mlp1: Layer,
-    pub(super) mlp2: Option<Layer>,
+    pub(crate) conv: Option<[Layer; 3]>,
+    pub(crate) mlp1: Layer,
+    pub(crate) mlp2: Option<Layer>,
 }
 
 /// Both branches.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) form: Form,
-    pub(super) target: Branch,
-    pub(super) background: Branch,
+pub(crate) struct Head {
+    pub(crate) form: Form,
+    pub(crate) target: Branch,
+    pub(crate) background: Branch,
 }
 
 /// Widths of a head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) form: Form,
+pub(crate) struct Shape {
+    pub(crate) form: Form,
     /// D.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// K; `None` is the head without CNN.
-    pub(super) channels: Option<usize>,
+    pub(crate) channels: Option<usize>,
     /// M, of the residual form.
-    pub(super) hidden: usize,
+    pub(crate) hidden: usize,
 }
 
 impl Head {
     /// As a head starts: mlp2 zero, everything else at random as PyTorch does it, uniform in ±1/√(inputs).
-    pub(super) fn random(shape: Shape, rng: &mut Rng) -> Result<Self> {
+    pub(crate) fn random(shape: Shape, rng: &mut Rng) -> Result<Self> {
         Ok(Self { form: shape.form, target: Branch::random(shape, rng)?, background: Branch::random(shape, rng)? })
     }
 
     /// The same head with every tensor a variable, and the variables.
-    pub(super) fn trainable(&self) -> Result<(Self, Vec<Var>)> {
+    pub(crate) fn trainable(&self) -> Result<(Self, Vec<Var>)> {
         let mut variables = Vec::new();
         let mut head = self.clone();
         for layer in head.layers_mut() {
@@ -63,13 +63,28 @@ impl Head {
     }
 
     /// Apart from the variables it was made of, which go on changing.
-    pub(super) fn frozen(&self) -> Result<Self> {
+    pub(crate) fn frozen(&self) -> Result<Self> {
         let mut head = self.clone();
         for layer in head.layers_mut() {
             layer.weight = layer.weight.copy()?.detach();
             layer.bias = layer.bias.copy()?.detach();
         }
         Ok(head)
+    }
+
+    /// `z_x + z_(x)`, `[B, C, D]`, of both images' tokens `[B, T, D]` under their weights `[B, T, C]`.
+    pub(crate) fn fused(
+        &self,
+        target: &Tensor,
+        background: &Tensor,
+        target_weights: &Tensor,
+        background_weights: &Tensor,
+    ) -> Result<Tensor> {
+        let sum = (self.target.output(target, target_weights)? + self.background.output(background, background_weights)?)?;
+        match self.form {
+            Form::Paper => Ok(sum),
+            Form::Residual => sum.broadcast_add(&target.narrow(1, 0, 1)?),
+        }
     }
 
     fn layers_mut(&mut self) -> impl Iterator<Item = &mut Layer> {
@@ -96,7 +111,7 @@ impl Branch {
     }
 
     /// The head's output without what the target's has added, `[B, C, D]`.
-    pub(super) fn output(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    pub(crate) fn output(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
         match &self.mlp2 {
             Some(mlp2) => mlp2.apply(&self.hidden(z, weights)?),
             None => self.mlp1.apply(&self.joined(z, weights)?),
@@ -104,7 +119,7 @@ impl Branch {
     }
 
     /// What mlp2 works on, `[B, C, M]`.
-    pub(super) fn hidden(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    pub(crate) fn hidden(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
         gelu(&self.mlp1.apply(&self.joined(z, weights)?)?)
     }
 
@@ -134,13 +149,13 @@ impl Layer {
         Ok(Self { weight: draw(shape)?, bias: draw(&shape[..1])? })
     }
 
-    pub(super) fn zero(outputs: usize, inputs: usize) -> Result<Self> {
+    pub(crate) fn zero(outputs: usize, inputs: usize) -> Result<Self> {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &candle_core::Device::Cpu);
         Ok(Self { weight: zeros(&[outputs, inputs])?, bias: zeros(&[outputs])? })
     }
 
     /// Makes both tensors variables.
-    pub(super) fn train(&mut self, variables: &mut Vec<Var>) -> Result<()> {
+    pub(crate) fn train(&mut self, variables: &mut Vec<Var>) -> Result<()> {
         for tensor in [&mut self.weight, &mut self.bias] {
             let variable = Var::from_tensor(tensor)?;
             *tensor = variable.as_tensor().clone();
@@ -150,7 +165,7 @@ impl Layer {
     }
 
     /// `x·Wᵀ + b` along the last side of `[B, C, in]`.
-    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let (rows, classes, inputs) = x.dims3()?;
         let out = x.reshape((rows * classes, inputs))?.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?;
         out.reshape((rows, classes, ()))

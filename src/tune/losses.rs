@@ -6,25 +6,25 @@ use candle_core::{D, Result, Tensor};
 const NEVER: f64 = -1e9;
 
 /// Rows of unit length; what is shorter than 10⁻⁶ stays short.
-pub(super) fn unit(rows: &Tensor) -> Result<Tensor> {
+pub(crate) fn unit(rows: &Tensor) -> Result<Tensor> {
     rows.broadcast_div(&(rows.sqr()?.sum_keepdim(D::Minus1)? + 1e-12)?.sqrt()?)
 }
 
 /// `Ω_c = cos(P z_c, M(t_c))`, `[n, C]`, of fused states `[n, C, D]`.
-pub(super) fn omega(fused: &Tensor, projection: &Tensor, text: &Tensor) -> Result<Tensor> {
+pub(crate) fn omega(fused: &Tensor, projection: &Tensor, text: &Tensor) -> Result<Tensor> {
     let (objects, classes, width) = fused.dims3()?;
     let embedding = fused.reshape((objects * classes, width))?.matmul(&projection.t()?)?.reshape((objects, classes, ()))?;
     unit(&embedding)?.broadcast_mul(text)?.sum(D::Minus1)
 }
 
 /// Mean cross-entropy of `logits` `[n, C]`; `own` has a 1 for each object's class.
-pub(super) fn cross_entropy(logits: &Tensor, own: &Tensor) -> Result<Tensor> {
+pub(crate) fn cross_entropy(logits: &Tensor, own: &Tensor) -> Result<Tensor> {
     (logits.log_sum_exp(D::Minus1)? - (logits * own)?.sum(D::Minus1)?)?.mean_all()
 }
 
 /// Mean over i, j of softplus(τ·(n_j − Ω_i,own)), n_j = logsumexp over c ≠ own(j) of (2τ·Ω_j,c) ÷ 2τ: an object whose class is taken
 /// off the list must score below every object of a listed class.
-pub(super) fn leave_own_class_out(omega: &Tensor, own: &Tensor, scale: f64) -> Result<Tensor> {
+pub(crate) fn leave_own_class_out(omega: &Tensor, own: &Tensor, scale: f64) -> Result<Tensor> {
     let others = ((omega * (2.0 * scale))? + (own * NEVER)?)?;
     let left = (others.log_sum_exp(D::Minus1)? / (2.0 * scale))?;
     let kept = (omega * own)?.sum(D::Minus1)?;
@@ -34,7 +34,7 @@ pub(super) fn leave_own_class_out(omega: &Tensor, own: &Tensor, scale: f64) -> R
 /// CLIP's loss in both directions over objects and classes; objects of one class are all positives **(ours)**.
 ///
 /// `logits` `[n, C]`; classes that no object belongs to take no part in the second direction.
-pub(super) fn contrastive(logits: &Tensor, own: &Tensor) -> Result<Tensor> {
+pub(crate) fn contrastive(logits: &Tensor, own: &Tensor) -> Result<Tensor> {
     let counts = own.sum_keepdim(0)?;
     let shares = own.broadcast_div(&counts.maximum(&counts.ones_like()?)?)?;
     let among_objects = logits.broadcast_sub(&logits.log_sum_exp(0)?.unsqueeze(0)?)?;

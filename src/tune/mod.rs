@@ -12,23 +12,25 @@
 mod adamw;
 mod choice;
 mod fit;
-mod head;
-mod losses;
+pub(crate) mod head;
+pub(crate) mod losses;
 mod paper;
 mod recipe;
-mod rng;
+pub(crate) mod rng;
 mod samples;
 mod set;
-mod shift;
-mod shots;
-mod tensor;
-mod texts;
+pub(crate) mod shift;
+pub(crate) mod shots;
+pub(crate) mod tensor;
+pub(crate) mod texts;
+pub(crate) mod weights;
 
 #[cfg(test)]
 mod gradients;
 
 pub use choice::{Candidate, Curve};
 pub use set::{Origin, check_out, gained, write_set};
+pub use weights::{ContextText, Switches};
 
 use self::{
     fit::DefaultRecipe,
@@ -37,7 +39,7 @@ use self::{
     recipe::World,
     rng::{Purpose, Rng},
     samples::Samples,
-    tensor::{array, failed},
+    tensor::{array, failed, tensor},
     texts::Texts,
 };
 use crate::{
@@ -66,6 +68,8 @@ pub struct Settings {
     pub form: Form,
     /// Whether the head has convolutions.
     pub cnn: bool,
+    /// Parts of the method that are taken out.
+    pub switches: Switches,
 }
 
 /// What is trained, and on what.
@@ -155,8 +159,11 @@ pub fn tune(
     let mut encoder = FeatureEncoder::open(config)?;
     let shots = shots::gather(&mut encoder, data, classes, settings, faults, watch)?;
     drop(encoder);
-    let texts = Texts::open(config, classes)?;
-    let samples = Samples::new(&shots, &texts)?;
+    let mut texts = Texts::open(config, classes)?;
+    if settings.switches.context == ContextText::Comma {
+        texts.read_commas(config, classes, shots.iter().map(|shot| &shot.others[..]))?;
+    }
+    let samples = Samples::new(&shots, &texts, settings.switches)?;
     drop(shots);
     let world = World::new(&texts)?;
     let width = config.models.clip.vision.hidden_size;
@@ -220,12 +227,30 @@ fn check_memory(config: &EngineConfig, classes: usize, settings: &Settings) -> R
 }
 
 impl Head {
+    /// A combiner as tensors.
+    pub(crate) fn of(combiner: &Combiner) -> Result<Self> {
+        Ok(Self { form: combiner.form, target: Branch::of(&combiner.target)?, background: Branch::of(&combiner.background)? })
+    }
+
     fn combiner(&self) -> Result<Combiner> {
         Ok(Combiner { form: self.form, target: self.target.combiner()?, background: self.background.combiner()? })
     }
 }
 
 impl Branch {
+    fn of(branch: &combiner::Branch) -> Result<Self> {
+        let conv = |layer: &Conv| Ok(Layer { weight: tensor(&layer.weight)?, bias: tensor(&layer.bias)? });
+        let linear = |layer: &Linear| Ok(Layer { weight: tensor(&layer.weight)?, bias: tensor(&layer.bias)? });
+        Ok(Self {
+            conv: match &branch.conv {
+                Some([first, second, third]) => Some([conv(first)?, conv(second)?, conv(third)?]),
+                None => None,
+            },
+            mlp1: linear(&branch.mlp1)?,
+            mlp2: branch.mlp2.as_ref().map(linear).transpose()?,
+        })
+    }
+
     fn combiner(&self) -> Result<combiner::Branch> {
         let conv = |layer: &Layer| Ok(Conv { weight: array(&layer.weight)?, bias: array(&layer.bias)? });
         let linear = |layer: &Layer| Ok(Linear { weight: array(&layer.weight)?, bias: array(&layer.bias)? });

@@ -15,7 +15,7 @@ use super::{
     samples::{Samples, own},
     tensor::{array, failed},
 };
-use crate::{Result, combiner::Form};
+use crate::Result;
 
 const STEPS: [usize; 1] = [60];
 
@@ -57,7 +57,7 @@ impl Recipe for PaperRecipe {
     fn omega(&self, head: &Head, shots: &[usize]) -> Result<Array2<f32>> {
         let chunks = shots.chunks(CHUNK).map(|shots| {
             let samples = self.samples.of(shots)?;
-            let fused = fused(head, &samples.target, &samples.background, &samples.target_weights, &samples.listed);
+            let fused = head.fused(&samples.target, &samples.background, &samples.target_weights, &samples.listed);
             array(&fused.and_then(|fused| omega(&fused, &self.world.projection, &self.world.text)).map_err(failed)?)
         });
         let chunks: Vec<Array2<f32>> = chunks.collect::<Result<_>>()?;
@@ -102,7 +102,7 @@ impl Conditioned {
     }
 
     fn loss(&self, head: &Head, world: &World, own: &Tensor) -> candle_core::Result<Tensor> {
-        let fused = fused(head, &self.target, &self.background, &self.target_weights, &self.background_weights)?.squeeze(1)?;
+        let fused = head.fused(&self.target, &self.background, &self.target_weights, &self.background_weights)?.squeeze(1)?;
         let embedding = unit(&fused.matmul(&world.projection.t()?)?)?;
         contrastive(&(embedding.matmul(&world.text.t()?)? * world.scale)?, own)
     }
@@ -114,19 +114,4 @@ fn of_own_class(weights: &Tensor, classes: &[usize]) -> candle_core::Result<Tens
     let all = Array3::from_shape_vec(weights.dims3()?, weights.flatten_all()?.to_vec1::<f32>()?).expect("as many as the shape says");
     let own = all.outer_iter().zip(classes).flat_map(|(weights, &class)| weights.column(class).to_vec());
     Tensor::from_vec(own.collect::<Vec<f32>>(), (objects, tokens, 1), weights.device())
-}
-
-/// `z_x + z_(x)`, `[n, C, D]`.
-fn fused(
-    head: &Head,
-    target: &Tensor,
-    background: &Tensor,
-    target_weights: &Tensor,
-    background_weights: &Tensor,
-) -> candle_core::Result<Tensor> {
-    let sum = (head.target.output(target, target_weights)? + head.background.output(background, background_weights)?)?;
-    match head.form {
-        Form::Paper => Ok(sum),
-        Form::Residual => sum.broadcast_add(&target.narrow(1, 0, 1)?),
-    }
 }

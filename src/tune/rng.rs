@@ -1,4 +1,4 @@
-//! Random numbers of the training: ChaCha8 keyed by the seed (`seed_from_u64`), a stream of its own for each purpose, so that a
+//! Random numbers of the training and of the evaluation: ChaCha8 keyed by the seed (`seed_from_u64`), a stream of its own for each purpose, so that a
 //! change in one does not move the others. Equal seeds give equal runs on one machine.
 
 use rand_chacha::{
@@ -8,7 +8,7 @@ use rand_chacha::{
 
 /// What numbers are drawn for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Which objects are the shots.
     Shots = 0,
     /// Weights at the start.
@@ -17,28 +17,32 @@ pub(super) enum Purpose {
     Folds = 2,
     /// Which samples are trained without context.
     Context = 3,
+    /// Which pictures a bootstrap draws.
+    Bootstrap = 4,
+    /// How boxes are moved, and which are dropped.
+    Disturbance = 5,
 }
 
 /// One stream of numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Rng(ChaCha8Rng);
+pub(crate) struct Rng(ChaCha8Rng);
 
 impl Rng {
-    pub(super) fn new(seed: u64, purpose: Purpose) -> Self {
+    pub(crate) fn new(seed: u64, purpose: Purpose) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(purpose as u64);
         Self(rng)
     }
 
     /// Uniform in `0.0..1.0`, 24 bits.
-    pub(super) fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "24 bits fit a float")]
         let bits = (self.0.next_u32() >> 8) as f32;
         bits / 16_777_216.0
     }
 
     /// Uniform in `0..bound`, which is above 0.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = bound as u64;
         // The first values that would make some remainders more frequent are drawn again.
         let least = bound.wrapping_neg() % bound;
@@ -51,7 +55,7 @@ impl Rng {
     }
 
     /// Every order is as likely as any other.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }

@@ -1,17 +1,15 @@
 //! The shots as tensors: tokens, and what each of them weighs for each class.
 
 use candle_core::{DType, Device, Tensor};
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use super::{
     shots::Shot,
     tensor::{failed, tensor},
     texts::Texts,
+    weights::{self, Switches},
 };
-use crate::{
-    Result,
-    attention::{image_text, size},
-};
+use crate::Result;
 
 /// n objects; weights are `(N+1)·β_i·μ_i` under each class.
 #[derive(Debug, Clone)]
@@ -33,27 +31,19 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn new(shots: &[Shot], texts: &Texts) -> Result<Self> {
+    pub(super) fn new(shots: &[Shot], texts: &Texts, switches: Switches) -> Result<Self> {
         let classes = texts.text.nrows();
-        let everything = texts.context(&vec![1; classes]).unwrap_or_else(|| texts.text.clone());
-        let projected = |z: &Array2<f32>| z.dot(&texts.projection.t());
-        // Both [T, C].
-        let weights = |beta: &Array1<f32>, mu: &Array2<f32>| (mu * &(beta * size(beta.len()))).reversed_axes();
-        let one = |shot: &Shot| Array2::ones((classes, shot.features.beta_background.len()));
+        let everything = texts.context(&vec![1; classes], switches.context).unwrap_or_else(|| texts.text.clone());
         let of_context = |shot: &Shot, context: Option<&Array2<f32>>| {
-            let features = &shot.features;
-            let mu = context.map_or_else(|| one(shot), |context| image_text::mu(&projected(&features.tokens_background), context));
-            weights(&features.beta_background, &mu)
+            let context = context.map(|context| &**context);
+            weights::background(&shot.features, context, classes, &texts.projection, switches)
         };
-        let target = |shot: &Shot| {
-            let mu = image_text::mu(&projected(&shot.features.tokens_target), &texts.text);
-            weights(&shot.features.beta_target, &mu)
-        };
+        let target = |shot: &Shot| weights::target(&shot.features, &texts.text, &texts.projection, switches);
         Ok(Self {
             target: stacked(shots, |shot| shot.features.tokens_target.clone())?,
             background: stacked(shots, |shot| shot.features.tokens_background.clone())?,
             target_weights: stacked(shots, target)?,
-            met: stacked(shots, |shot| of_context(shot, texts.context(&shot.others).as_ref()))?,
+            met: stacked(shots, |shot| of_context(shot, texts.context(&shot.others, switches.context).as_ref()))?,
             listed: stacked(shots, |shot| of_context(shot, (!shot.alone).then_some(&everything)))?,
             alone: stacked(shots, |shot| of_context(shot, None))?,
             classes: shots.iter().map(|shot| shot.class).collect(),

@@ -10,7 +10,7 @@ const RIDGE: f64 = 1e-9;
 /// The target's bias `[D]`: least squares of −½·mean|P z_0|·Δ through P, Δ the mean over classes of the mean of (e_i − t_c).
 ///
 /// `embedding`: P z_0, not of unit length, `[n, E]`; `text`: each object's own, `[n, E]`; `projection`: P, `[E, D]`.
-pub(super) fn half(embedding: &ArrayRef2<f32>, text: &ArrayRef2<f32>, classes: &[usize], projection: &ArrayRef2<f32>) -> Array1<f32> {
+pub(crate) fn half(embedding: &ArrayRef2<f32>, text: &ArrayRef2<f32>, classes: &[usize], projection: &ArrayRef2<f32>) -> Array1<f32> {
     let apart = unit_rows(embedding) - text;
     let mut delta = Array1::<f32>::zeros(embedding.ncols());
     let mut present = 0;
@@ -33,10 +33,7 @@ fn least_squares(a: &ArrayRef2<f32>, y: &Array1<f32>) -> Array1<f32> {
     gram.diag_mut().mapv_inplace(|value| value + ridge);
     let mut x = a.t().dot(&y.mapv(f64::from));
     decompose(&mut gram);
-    for row in 0..x.len() {
-        let known: f64 = (0..row).map(|column| gram[[row, column]] * x[column]).sum();
-        x[row] = (x[row] - known) / gram[[row, row]];
-    }
+    forward(&gram, &mut x);
     for row in (0..x.len()).rev() {
         let known: f64 = (row + 1..x.len()).map(|column| gram[[column, row]] * x[column]).sum();
         x[row] = (x[row] - known) / gram[[row, row]];
@@ -45,8 +42,16 @@ fn least_squares(a: &ArrayRef2<f32>, y: &Array1<f32>) -> Array1<f32> {
     x.mapv(|value| value as f32)
 }
 
+/// `L⁻¹·x`, L in the lower half.
+pub(crate) fn forward(root: &Array2<f64>, x: &mut Array1<f64>) {
+    for row in 0..x.len() {
+        let known: f64 = (0..row).map(|column| root[[row, column]] * x[column]).sum();
+        x[row] = (x[row] - known) / root[[row, row]];
+    }
+}
+
 /// L of `L·Lᵀ`, in the lower half.
-fn decompose(matrix: &mut Array2<f64>) {
+pub(crate) fn decompose(matrix: &mut Array2<f64>) {
     for row in 0..matrix.nrows() {
         for column in 0..=row {
             let (upper, lower) = (matrix.row(column), matrix.row(row));

@@ -20,15 +20,15 @@ const PAIRS: usize = 64;
 
 /// One object that is learned from.
 #[derive(Debug, Clone)]
-pub(super) struct Shot {
+pub(crate) struct Shot {
     /// Index into the class list.
-    pub(super) class: usize,
+    pub(crate) class: usize,
     /// Of each class, how many of the picture's other objects belong to it.
-    pub(super) others: Vec<u32>,
+    pub(crate) others: Vec<u32>,
     /// Whether the picture has no other object at all.
-    pub(super) alone: bool,
+    pub(crate) alone: bool,
     /// CLIP's outputs.
-    pub(super) features: Features,
+    pub(crate) features: Features,
 }
 
 /// An object of the data set: its picture's and its own position.
@@ -47,7 +47,7 @@ struct Drawn {
 /// `settings.shots` objects of each class, class by class.
 ///
 /// An object that turns out to be unusable is a fault, and another of its class takes its place.
-pub(super) fn gather(
+pub(crate) fn gather(
     encoder: &mut FeatureEncoder,
     data: &DataSet,
     classes: &[String],
@@ -55,7 +55,7 @@ pub(super) fn gather(
     faults: &mut Faults,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Shot>> {
-    let class_of = classes_of_categories(data, classes);
+    let class_of = data.class_of(classes);
     let mut candidates = candidates(data, &class_of, classes.len());
     for (class, found) in classes.iter().zip(&candidates) {
         enough(data, class, found.len(), settings.shots, "")?;
@@ -112,12 +112,6 @@ pub(super) fn gather(
     Ok(taken.into_iter().flatten().map(|(_, shot)| shot).collect())
 }
 
-/// Of each category of the data set, the class of that name.
-fn classes_of_categories(data: &DataSet, classes: &[String]) -> Vec<Option<usize>> {
-    let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
-    data.categories.iter().map(|category| classes.iter().position(|class| same(class, category))).collect()
-}
-
 fn candidates(data: &DataSet, class_of: &[Option<usize>], classes: usize) -> Vec<Vec<Candidate>> {
     let mut found = vec![Vec::new(); classes];
     for (index, picture) in data.pictures.iter().enumerate() {
@@ -135,7 +129,7 @@ fn enough(data: &DataSet, class: &str, found: usize, wanted: usize, usable: &str
         enough if enough >= wanted => return Ok(()),
         0 => format!("there is no {usable}object of class `{class}` in it; add some, or leave the class out with --classes"),
         1 => format!("there is only 1 {usable}object of class `{class}` in it; add some, since one cannot be held out from itself"),
-        few => format!("there are only {few} {usable}objects of class `{class}` in it; add some, or use --shots {few}"),
+        few => format!("there are only {few} {usable}objects of class `{class}` in it; add some, or ask for {few} shots"),
     };
     Err(Error::content(&data.path, problem))
 }

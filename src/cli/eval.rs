@@ -1,0 +1,244 @@
+//! `uniood eval`: how well scores tell known things from unknown ones.
+
+mod boxes;
+mod data;
+mod lists;
+mod page;
+mod shown;
+mod table;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use uniood::{
+    Error,
+    combiner::Form,
+    data::{DataSet, Faults},
+    engine::{Device, EngineConfig},
+    eval::{
+        self, Ablation, Document, Level, MEAN, Origin, Request, Row,
+        methods::{Method, Supplies},
+    },
+    models::ModelSet,
+    tune::{self, Recipe, Switches},
+    vocabulary::parse_classes,
+};
+
+use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, shown::Shown, table::print};
+use crate::{
+    Outcome, console,
+    settings::{Models, share},
+    tune::say_faults,
+};
+
+/// Measure how well known things are told from unknown ones
+#[derive(Args)]
+#[command(after_help = "Examples: uniood eval --open-world street/ --boxes truth --report street.html\n          \
+uniood eval --id roads/ --ood animals/ --ood furniture/ --shots shots/ --json\n          \
+uniood eval --protocol vos --root datasets --id bdd\n          \
+uniood eval --id-scores id.txt --ood-scores ood.txt")]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    lists: Lists,
+    #[command(flatten)]
+    boxes: Boxes,
+    #[command(flatten, next_help_heading = "What is compared")]
+    compared: Compared,
+    #[command(flatten, next_help_heading = "Options")]
+    models: Models,
+    /// In-distribution classes: `car,bus,…` or a text file, one a line [default: the set's]
+    #[arg(long, value_name = "LIST")]
+    classes: Option<String>,
+    /// A score for each object, or for each picture [default: image where the ID set has a folder for each class, else object]
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
+    /// Of everything that is drawn at random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Exit with 3 when uniood's AUROC (a fraction) is lower; over several OOD sets, their mean
+    #[arg(long, value_name = "0..1", value_parser = share)]
+    min_auroc: Option<f32>,
+    /// JSON (uniood.eval/1) in place of the table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    page: Page,
+    /// Stop at the first file or annotation that is broken
+    #[arg(long)]
+    strict: bool,
+    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    model_cache_dir: Option<PathBuf>,
+}
+
+/// Columns of the table.
+#[derive(Args)]
+struct Compared {
+    /// Methods, with commas between [default: all that what is given allows]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    methods: Vec<Method>,
+    /// Words that are no class, for neg-label and neg-max: a list or a text file, one a line
+    #[arg(long, value_name = "LIST")]
+    negatives: Option<String>,
+    /// Labelled objects of the classes, for knn, mahalanobis, shift and --ablations
+    #[arg(long, value_name = "DATA")]
+    shots: Option<PathBuf>,
+    /// How many of each class
+    #[arg(long, value_name = "M", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shots_per_class: u32,
+    /// Columns more: uniood trained on the shots, whole (`full`) and without each of its parts, or without these
+    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all", require_equals = true, requires = "shots")]
+    ablations: Vec<String>,
+    /// One column more: an object's context is the other objects' own most likely classes
+    #[arg(long)]
+    context_detected: bool,
+}
+
+/// What gets a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scope {
+    /// Every object
+    Object,
+    /// The picture: its most confident object alone, or all of it where there is none
+    Image,
+}
+
+impl Eval {
+    /// Reads, scores, prints.
+    pub(crate) fn run(self) -> Result<Outcome> {
+        if let Some(rows) = self.lists.rows(self.seed)? {
+            return Ok(self.finish(&rows, None));
+        }
+        self.page.check()?;
+        let models = self.models.open_in(self.model_cache_dir.as_deref())?;
+        let mut faults = if self.strict { Faults::strict() } else { Faults::default() };
+        let request = self.request(&models, &mut faults)?;
+        if self.min_auroc.is_some() && !request.methods.contains(&Method::Uniood) {
+            bail!("--min-auroc asks for uniood's AUROC; add it to --methods");
+        }
+        let config = self.engine(models)?;
+
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+        let mut shown = Shown::default();
+        let mut watch = |progress| {
+            shown.show(progress);
+            if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        };
+        let evaluation = eval::evaluate(&config, &request, &mut faults, &mut watch);
+        shown.finish();
+        say_faults(&faults);
+        let evaluation = match evaluation {
+            Err(Error::Interrupted) => {
+                console::note(Error::Interrupted);
+                return Ok(Outcome::Interrupted);
+            }
+            evaluation => evaluation?,
+        };
+        let rows = evaluation.rows(&request.parts, self.seed)?;
+        let origin = Origin::new(&config.models.manifest.name, self.data.protocol(), &request, &evaluation);
+        self.page.write(|| eval::report(&config, &request, &evaluation, &rows, &origin))?;
+        Ok(self.finish(&rows, Some(origin)))
+    }
+
+    /// Prints the rows, and looks at the gate.
+    fn finish(&self, rows: &[Row], origin: Option<Origin<'_>>) -> Outcome {
+        if self.json {
+            table::line(&Document::new(rows, origin).to_json());
+        } else {
+            print(rows);
+        }
+        let Some(least) = self.min_auroc else { return Outcome::Done };
+        let gated = |row: &&Row| self.lists.given() || row.method == Method::Uniood.name();
+        // The first run's: its mean over several OOD sets, or the one there is.
+        let first = rows.iter().take_while(|row| rows.first().is_some_and(|first| first.same_run(row)));
+        let row = first.clone().find(|row| gated(row) && row.ood == MEAN).or_else(|| first.clone().find(gated));
+        let auroc = row.map_or(0.0, |row| row.metrics.auroc);
+        if auroc >= f64::from(least) {
+            return Outcome::Done;
+        }
+        console::note(format_args!("AUROC {:.2} is below the gate of {:.2}", auroc * 100.0, f64::from(least) * 100.0));
+        Outcome::GateMissed
+    }
+
+    fn request(&self, models: &ModelSet, faults: &mut Faults) -> Result<Request> {
+        let classes = match &self.classes {
+            Some(list) => parse_classes(list)?,
+            None => models.manifest.classes.clone(),
+        };
+        let parts = self.data.open(&classes, faults)?;
+        let level = match self.scope {
+            Some(Scope::Image) => Level::Image,
+            None if parts[0].data.layout.is_whole_pictures() => Level::Image,
+            Some(Scope::Object) | None => Level::Object,
+        };
+        if level == Level::Image && self.data.is_open_world() {
+            bail!("at the image level a picture is ID or OOD as a whole; give them apart with --id and --ood");
+        }
+        let Compared { methods, negatives, shots, context_detected, .. } = &self.compared;
+        let shots = match shots {
+            Some(path) => Some((DataSet::open(path, None, faults)?, self.shot_settings())),
+            None => None,
+        };
+        let supplies = Supplies { detector: self.boxes.detect(), negatives: negatives.is_some(), shots: shots.is_some() };
+        Ok(Request {
+            parts,
+            classes,
+            level,
+            detect: supplies.detector,
+            selection: self.boxes.selection(),
+            best_f1: self.boxes.best_f1(self.data.is_vos()),
+            methods: if methods.is_empty() { Method::supported(supplies) } else { methods.clone() },
+            negatives: negatives.as_deref().map(parse_classes).transpose()?,
+            shots,
+            ablations: self.ablations()?,
+            context_detected: *context_detected,
+            disturbances: self.boxes.disturbances(),
+            seed: self.seed,
+        })
+    }
+
+    fn ablations(&self) -> Result<Vec<Ablation>> {
+        let names = &self.compared.ablations;
+        if *names == ["all"] {
+            return Ok(Ablation::ALL.to_vec());
+        }
+        names.iter().map(|name| Ok(name.parse()?)).collect()
+    }
+
+    fn shot_settings(&self) -> tune::Settings {
+        tune::Settings {
+            shots: self.compared.shots_per_class as usize,
+            seed: self.seed,
+            recipe: Recipe::Default,
+            form: Form::Residual,
+            cnn: true,
+            switches: Switches::default(),
+        }
+    }
+
+    fn engine(&self, models: ModelSet) -> Result<EngineConfig> {
+        Ok(EngineConfig {
+            detector: self.boxes.detector(&models)?,
+            models,
+            device: self.device.clone(),
+            batch_size: 1,
+            batch_timeout: None,
+            cache_dir: self.model_cache_dir.clone(),
+            threads: None,
+        })
+    }
+}

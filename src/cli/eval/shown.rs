@@ -1,0 +1,50 @@
+//! Progress on the terminal, a line now and then elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use uniood::eval::{Progress, Stage};
+
+use crate::console;
+
+/// How often progress is told of where there is no terminal.
+const NEWS: Duration = Duration::from_secs(20);
+
+/// What is shown of an evaluation under way.
+pub(super) struct Shown {
+    bar: Option<(Stage, ProgressBar)>,
+    told: Instant,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { bar: None, told: Instant::now() }
+    }
+}
+
+impl Shown {
+    pub(super) fn show(&mut self, Progress { stage, done, total }: Progress) {
+        let unit = match stage {
+            Stage::Shots => "shots through CLIP",
+            Stage::Training => "steps of training",
+            Stage::Threshold => "pictures for the detector's threshold",
+            Stage::Pictures => "pictures",
+        };
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != stage) {
+            self.finish();
+            self.bar = Some((stage, console::progress(total as u64, unit)));
+        }
+        let Some((_, bar)) = &self.bar else { return };
+        bar.set_position(done as u64);
+        if bar.is_hidden() && self.told.elapsed() >= NEWS {
+            self.told = Instant::now();
+            console::note(format_args!("{done}/{total} {unit}"));
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some((_, bar)) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What is compared: UNI-OOD and training-free or shot-based methods on the same boxes and the same CLIP outputs.
+//!
+//! s_c = cos(crop, text_c). Every method is a plain function on an object's numbers; a high score means ID. Hyper-parameters are
+//! fixed here, none is chosen by looking at OOD data.
+
+mod cosines;
+mod negatives;
+mod shots;
+
+use std::{fmt, str::FromStr};
+
+pub use cosines::{energy, logit_gap, max_cosine, mcm};
+pub use negatives::{farthest, neg_label, neg_max};
+pub use shots::{Mahalanobis, knn};
+
+use crate::{Error, Result};
+
+/// T of `mcm-0.01`, of `energy` and `neg-label`: CLIP's own temperature.
+pub const COLD: f64 = 0.01;
+
+/// The methods, in the order of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// The detector's confidence.
+    Detector,
+    /// `max_c s_c`: plain CLIP.
+    MaxCosine,
+    /// `max softmax(s)`, T = 1 on raw cosines as its code does (Ming et al. 2022).
+    Mcm,
+    /// The same at T = 0.01.
+    McmCold,
+    /// `T·logsumexp(s/T)`, T = 0.01 (Liu et al. 2020).
+    Energy,
+    /// The largest s less the mean of the next ⌈0.2·C⌉.
+    LogitGap,
+    /// The share of ID among ID and negative texts (Jiang et al. 2024).
+    NegLabel,
+    /// `max_c s_c` less the largest of 20 negatives.
+    NegMax,
+    /// The nearest shot (Sun et al. 2022).
+    Knn,
+    /// The nearest class of the shots under their common covariance (Lee et al. 2018).
+    Mahalanobis,
+    /// `max_c s_c` behind half a mean shift from where the shots are to where their texts are; no training **(ours)**.
+    Shift,
+    /// `max_c Ω_c`.
+    Uniood,
+}
+
+/// What a run has beside pictures and texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Supplies {
+    /// Boxes come from a detector.
+    pub detector: bool,
+    /// A list of negative words.
+    pub negatives: bool,
+    /// Objects of known classes.
+    pub shots: bool,
+}
+
+impl Method {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 12] = [
+        Self::Detector,
+        Self::MaxCosine,
+        Self::Mcm,
+        Self::McmCold,
+        Self::Energy,
+        Self::LogitGap,
+        Self::NegLabel,
+        Self::NegMax,
+        Self::Knn,
+        Self::Mahalanobis,
+        Self::Shift,
+        Self::Uniood,
+    ];
+
+    /// Its name on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Detector => "detector",
+            Self::MaxCosine => "max-cosine",
+            Self::Mcm => "mcm",
+            Self::McmCold => "mcm-0.01",
+            Self::Energy => "energy",
+            Self::LogitGap => "logit-gap",
+            Self::NegLabel => "neg-label",
+            Self::NegMax => "neg-max",
+            Self::Knn => "knn",
+            Self::Mahalanobis => "mahalanobis",
+            Self::Shift => "shift",
+            Self::Uniood => "uniood",
+        }
+    }
+
+    /// What it lacks in a run with these supplies, and how to give it.
+    #[must_use]
+    pub const fn lacks(self, supplies: Supplies) -> Option<&'static str> {
+        match self {
+            Self::Detector if !supplies.detector => Some("a detector's boxes; leave --boxes truth out"),
+            Self::NegLabel | Self::NegMax if !supplies.negatives => Some("negative words; give a list of them with --negatives FILE"),
+            Self::Knn | Self::Mahalanobis | Self::Shift if !supplies.shots => {
+                Some("objects of the known classes; give them with --shots DATA")
+            }
+            _ => None,
+        }
+    }
+
+    /// Those that a run with these supplies can have.
+    #[must_use]
+    pub fn supported(supplies: Supplies) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|method| method.lacks(supplies).is_none()).collect()
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        if let Some(method) = Self::ALL.into_iter().find(|method| method.name() == name) {
+            return Ok(method);
+        }
+        let known = Self::ALL.map(Self::name).join(", ");
+        Err(Error::Setting(match name {
+            "agree" => format!(
+                "`agree` asks an open-vocabulary detector for the predicted class, and none can be used in this version; there are {known}"
+            ),
+            "runa-like" => format!(
+                "`runa-like` needs every frame encoded once more with its background blurred, which this version does not do; there are {known}"
+            ),
+            "gl-mcm" => {
+                format!(
+                    "`gl-mcm` needs the patches' states on the last block's value path, which the feature graph does not put out; there are {known}"
+                )
+            }
+            _ => format!("there is no method `{name}`; there are {known}"),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_an_unknown_one_lists_the_known() {
+        for method in Method::ALL {
+            assert_eq!(method.name().parse::<Method>().unwrap(), method);
+        }
+        let error = "msp".parse::<Method>().unwrap_err().to_string();
+        assert!(error.contains("no method `msp`") && Method::ALL.iter().all(|method| error.contains(method.name())), "{error}");
+        assert!("agree".parse::<Method>().unwrap_err().to_string().contains("open-vocabulary detector"));
+    }
+
+    #[test]
+    fn a_method_that_lacks_something_is_not_supported() {
+        let nothing = Method::supported(Supplies::default());
+        assert!(nothing.contains(&Method::Uniood) && !nothing.contains(&Method::Detector) && !nothing.contains(&Method::Knn));
+        let all = Supplies { detector: true, negatives: true, shots: true };
+        assert_eq!(Method::supported(all), Method::ALL);
+    }
+}

@@ -1,0 +1,229 @@
+//! One pass over the pictures for all methods; a picture's pixels are in memory only while they are read.
+
+use super::{
+    boxes::{self, Found, Kind},
+    disturb::Disturbance,
+    scorers::{Judged, Scorers, Seen},
+    sets::{Part, Role},
+};
+use crate::{
+    Error, Result,
+    data::Faults,
+    detect::Selection,
+    engine::{Detector, FeatureEncoder, Pair},
+    frame::FrameSource,
+    geometry::Rect,
+    pair::{Base, write_pair},
+};
+
+/// Pairs of pixels in memory at once.
+const PAIRS: usize = 64;
+
+/// What gets a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Every object.
+    Object,
+    /// The picture: its most confident detection as the sole object, without context, or all of it.
+    Image,
+}
+
+/// What goes on: pictures that were read, of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Of which kind of work.
+    pub stage: Stage,
+    /// So far.
+    pub done: usize,
+    /// Of so many.
+    pub total: usize,
+}
+
+/// The parts of an evaluation that take time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Objects to learn from through CLIP.
+    Shots,
+    /// Steps of training an ablation.
+    Training,
+    /// Pictures of the ID set, for the detector's threshold.
+    Threshold,
+    /// Pictures.
+    Pictures,
+}
+
+/// Told what goes on; whatever it refuses ends the evaluation (an interrupt).
+pub type Watch<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
+
+/// An object that counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    /// Index of its set.
+    pub part: usize,
+    /// Index of its picture in the set.
+    pub picture: usize,
+    /// The pixels that were scored.
+    pub rect: Rect,
+    /// ID or OOD.
+    pub known: bool,
+    /// Its label in the set, where it was matched to one.
+    pub category: Option<usize>,
+    /// The class it is most like.
+    pub nearest: usize,
+    /// A score a column.
+    pub scores: Vec<f64>,
+}
+
+/// What was counted in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Pictures that could be read.
+    pub pictures: usize,
+    /// Pictures that could not.
+    pub unreadable: usize,
+    /// Labelled unknown objects that no box was matched to; `None` where nothing is labelled or the boxes are the labels.
+    pub missed: Option<usize>,
+}
+
+/// What a pass works with.
+pub(super) struct Reader<'a> {
+    pub(super) encoder: &'a mut FeatureEncoder,
+    /// `None`: the labels are the boxes.
+    pub(super) detector: Option<&'a mut Detector>,
+    pub(super) selection: &'a Selection,
+    pub(super) level: Level,
+    pub(super) disturbance: Disturbance,
+    pub(super) seed: u64,
+}
+
+/// A picture whose objects wait for the encoder.
+struct Frame {
+    part: usize,
+    picture: usize,
+    /// Whether there is more than one box in it.
+    context: bool,
+    objects: Vec<(Found, Kind)>,
+}
+
+/// Scores every object of every set.
+pub(super) fn pass(
+    reader: &mut Reader<'_>,
+    parts: &[Part],
+    scorers: &Scorers,
+    faults: &mut Faults,
+    watch: &mut Watch<'_>,
+) -> Result<(Vec<Counted>, Vec<Tally>)> {
+    let total = parts.iter().map(|part| part.data.pictures.len()).sum();
+    let (mut done, mut counted) = (0, Vec::new());
+    let mut tallies = vec![Tally::default(); parts.len()];
+    let (mut frames, mut pairs) = (Vec::new(), Vec::new());
+    for (index, part) in parts.iter().enumerate() {
+        let matching = reader.detector.is_some() && reader.level == Level::Object && part.role != Role::Known;
+        if matching && part.data.pictures.iter().any(|picture| !picture.objects.is_empty()) {
+            tallies[index].missed = Some(0);
+        }
+        for (position, picture) in part.data.pictures.iter().enumerate() {
+            watch(Progress { stage: Stage::Pictures, done, total })?;
+            done += 1;
+            match reader.read(part, (index, position), scorers.need_all_boxes(), faults) {
+                Ok((found, kept, made)) => {
+                    tallies[index].pictures += 1;
+                    if let Some(missed) = &mut tallies[index].missed {
+                        *missed += boxes::missed(part, picture, &found);
+                    }
+                    frames.push(Frame { part: index, picture: position, context: found.len() > 1, objects: kept });
+                    pairs.extend(made);
+                }
+                Err(fault @ (Error::File { .. } | Error::Content { .. })) => {
+                    tallies[index].unreadable += 1;
+                    faults.add(fault)?;
+                }
+                Err(error) => return Err(error),
+            }
+            if pairs.len() >= PAIRS || done == total {
+                let mut still = |_| watch(Progress { stage: Stage::Pictures, done, total });
+                let features = reader.encoder.encode(&pairs, &mut still)?;
+                let judged = scorers.judge(&seen(&frames, &features))?;
+                take(&frames, judged, parts, &mut counted);
+                frames.clear();
+                pairs.clear();
+            }
+        }
+    }
+    Ok((counted, tallies))
+}
+
+impl Reader<'_> {
+    /// A picture's boxes, those of them that are encoded, and their pixels.
+    #[expect(clippy::type_complexity, reason = "three lists of one picture")]
+    fn read(
+        &mut self,
+        part: &Part,
+        (index, position): (usize, usize),
+        all: bool,
+        faults: &mut Faults,
+    ) -> Result<(Vec<Found>, Vec<(Found, Kind)>, Vec<Pair>)> {
+        let picture = &part.data.pictures[position];
+        let pixels = picture.read()?;
+        let (frame, size) = (pixels.frame(), (pixels.width, pixels.height));
+        let found = match &mut self.detector {
+            None if self.level == Level::Image => boxes::sole(&[], size).into_iter().collect(),
+            None => boxes::labelled(picture, size, faults)?,
+            Some(detector) => {
+                let detections = detector.detect(&[(pixels.frame(), self.selection)])?.pop().unwrap_or_default();
+                match self.level {
+                    Level::Object => boxes::detected(&detections, picture, size),
+                    Level::Image => boxes::sole(&detections, size).into_iter().collect(),
+                }
+            }
+        };
+        // A seed of its own for each picture.
+        let own = ((index as u64) << 40) + position as u64;
+        let found = self.disturbance.apply(found, size, self.seed ^ own);
+        let kinds = found.iter().map(|found| (*found, boxes::kind(part, picture, found)));
+        let kept: Vec<(Found, Kind)> = kinds.filter(|(_, kind)| all || *kind != Kind::Neither).collect();
+        let mut pairs = Vec::with_capacity(kept.len());
+        if !kept.is_empty() {
+            let spec = *self.encoder.spec();
+            let base = Base::new(&frame, &spec)?;
+            for (found, _) in &kept {
+                let mut pair = Pair { target: vec![0; spec.bytes()], background: vec![0; spec.bytes()] };
+                write_pair(&frame, &base, found.rect, &spec, &mut pair.target, &mut pair.background)?;
+                pairs.push(pair);
+            }
+        }
+        Ok((found, kept, pairs))
+    }
+}
+
+/// Objects of frames in their order, each with the others of its frame.
+fn seen<'a>(frames: &[Frame], features: &'a [crate::encode::Features]) -> Vec<Seen<'a>> {
+    let mut all = Vec::with_capacity(features.len());
+    for frame in frames {
+        let first = all.len();
+        for (own, (found, _)) in frame.objects.iter().enumerate() {
+            let others = || (first..first + frame.objects.len()).filter(|&other| other != first + own).collect();
+            all.push(Seen { features: &features[first + own], confidence: found.confidence, others: frame.context.then(others) });
+        }
+    }
+    all
+}
+
+fn take(frames: &[Frame], judged: Vec<Judged>, parts: &[Part], counted: &mut Vec<Counted>) {
+    let objects = frames.iter().flat_map(|frame| frame.objects.iter().map(move |object| (frame, object)));
+    for ((frame, (found, kind)), Judged { scores, nearest }) in objects.zip(judged) {
+        if *kind == Kind::Neither {
+            continue;
+        }
+        let picture = &parts[frame.part].data.pictures[frame.picture];
+        counted.push(Counted {
+            part: frame.part,
+            picture: frame.picture,
+            rect: found.rect,
+            known: *kind == Kind::Known,
+            category: found.truth.map(|truth| picture.objects[truth].category),
+            nearest,
+            scores,
+        });
+    }
+}

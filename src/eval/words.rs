@@ -1,0 +1,100 @@
+//! What an evaluation needs of the class list, of negative words, and of the shots: computed before the first picture.
+
+use ndarray::{Array1, Array2};
+
+use super::methods::{Mahalanobis, farthest};
+use crate::{
+    Error, Result,
+    data::{DataSet, Faults},
+    engine::{EngineConfig, FeatureEncoder, text_encodings},
+    models::Weights,
+    score::unit_rows,
+    tune::{self, shift},
+    vocabulary::Vocabulary,
+};
+
+/// The class list's texts and P.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) vocabulary: Vocabulary,
+    /// P, `[E, D]`.
+    pub(super) projection: Array2<f32>,
+}
+
+impl Words {
+    pub(super) fn open(config: &EngineConfig, classes: &[String]) -> Result<Self> {
+        let models = &config.models;
+        let weights = Weights::open_folder(&models.clip_dir())?;
+        let projection = weights.array("visual_projection.weight", (models.clip.projection_dim, models.clip.vision.hidden_size))?;
+        Ok(Self { vocabulary: Vocabulary::from_templates(classes, &text_encodings(config, classes)?)?, projection })
+    }
+
+    /// The target's embedding P z_0 of unit length, `[E]`; `added` to z_0 first.
+    pub(super) fn embedding(&self, cls: &ndarray::ArrayRef1<f32>, added: Option<&Array1<f32>>) -> Array1<f32> {
+        let embedding = match added {
+            Some(bias) => self.projection.dot(&(bias + &cls.view())),
+            None => self.projection.dot(cls),
+        };
+        let length = embedding.dot(&embedding).sqrt();
+        if length == 0.0 { embedding } else { embedding / length }
+    }
+}
+
+/// Texts of words that are no class.
+#[derive(Debug)]
+pub(super) struct Negatives {
+    /// Unit rows.
+    pub(super) text: Array2<f32>,
+    /// Those of `neg-max`.
+    pub(super) farthest: Vec<usize>,
+}
+
+impl Negatives {
+    /// # Errors
+    /// [`Error::Setting`] where a word is a class; whatever the text tower can fail with.
+    pub(super) fn open(config: &EngineConfig, list: &[String], words: &Words) -> Result<Self> {
+        let classes = &words.vocabulary.classes;
+        let is_class = |word: &&String| classes.iter().any(|class| class.to_lowercase() == word.trim().to_lowercase());
+        if let Some(word) = list.iter().find(is_class) {
+            return Err(Error::Setting(format!("`{word}` is both a class and a negative word; take it off one of the lists")));
+        }
+        let mut sum = Array2::zeros((list.len(), words.projection.nrows()));
+        for encoding in text_encodings(config, list)? {
+            sum += &unit_rows(&encoding.text_embedding);
+        }
+        let text = unit_rows(&sum);
+        let farthest = farthest(&words.vocabulary.text, &text);
+        Ok(Self { text, farthest })
+    }
+}
+
+/// A few objects of each class, as the shot-based methods see them.
+#[derive(Debug)]
+pub(super) struct Bank {
+    /// Unit embeddings, `[n, E]`.
+    pub(super) embeddings: Array2<f32>,
+    pub(super) gaussians: Mahalanobis,
+    /// Half a mean shift of z_0, `[D]`.
+    pub(super) shift: Array1<f32>,
+}
+
+impl Bank {
+    pub(super) fn open(
+        encoder: &mut FeatureEncoder,
+        data: &DataSet,
+        classes: &[String],
+        settings: &tune::Settings,
+        words: &Words,
+        faults: &mut Faults,
+        watch: &mut tune::Watch<'_>,
+    ) -> Result<Self> {
+        let shots = tune::shots::gather(encoder, data, classes, settings, faults, watch)?;
+        let own: Vec<usize> = shots.iter().map(|shot| shot.class).collect();
+        let cls: Vec<_> = shots.iter().map(|shot| shot.features.tokens_target.row(0)).collect();
+        let cls = ndarray::stack(ndarray::Axis(0), &cls).expect("every state has the image tower's width");
+        let projected = cls.dot(&words.projection.t());
+        let embeddings = unit_rows(&projected);
+        let shift = shift::half(&projected, &words.vocabulary.text.select(ndarray::Axis(0), &own), &own, &words.projection);
+        Ok(Self { gaussians: Mahalanobis::new(&embeddings, &own), embeddings, shift })
+    }
+}

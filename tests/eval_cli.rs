@@ -1,0 +1,387 @@
+//! `uniood eval` as a user runs it: every protocol on small pictures, and a sentence for everything that can be wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+#[path = "common/model_set.rs"]
+mod model_set;
+#[path = "common/program.rs"]
+mod program;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use image::{Rgb, RgbImage};
+use model_set::golden_set;
+use program::{Ran, run, uniood};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The golden set's classes that are drawn, and two things that are none.
+const THINGS: [(&str, [u8; 3]); 4] =
+    [("pedestrian", [200, 30, 30]), ("bus", [30, 200, 30]), ("kite", [40, 40, 220]), ("lamp", [230, 230, 40])];
+
+/// A golden CLIP as a set, and a folder of its own for everything else.
+struct Bench {
+    set: TempDir,
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { set: golden_set("no_cnn_g4_wide").0, dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Pictures with a box of each of `things`, and their COCO file.
+    fn coco(&self, name: &str, count: u32, things: &[usize], change: impl FnOnce(&mut Value)) -> PathBuf {
+        let root = self.path(name);
+        let (mut images, mut annotations) = (vec![], vec![]);
+        for index in 0..count {
+            let file = format!("{name}{index}.png");
+            scene(&root.join("images").join(&file), index, things);
+            images.push(json!({"id": index, "file_name": file}));
+            for (place, thing) in (0..).zip(things) {
+                annotations
+                    .push(json!({"id": annotations.len(), "image_id": index, "category_id": thing, "bbox": [place * 30, 5, 28, 30]}));
+            }
+        }
+        let categories: Vec<Value> = things.iter().map(|&thing| json!({"id": thing, "name": THINGS[thing].0})).collect();
+        let mut coco = json!({"images": images, "annotations": annotations, "categories": categories});
+        change(&mut coco);
+        fs::write(root.join("instances.json"), coco.to_string()).unwrap();
+        root
+    }
+
+    /// A folder of pictures for each of `things`.
+    fn folders(&self, name: &str, count: u32, things: &[usize]) -> PathBuf {
+        let root = self.path(name);
+        for &thing in things {
+            for index in 0..count {
+                scene(&root.join(THINGS[thing].0).join(format!("{index}.png")), index, &[thing]);
+            }
+        }
+        root
+    }
+
+    fn arguments(&self, more: &[&str]) -> Vec<String> {
+        let own = ["eval", "--models", self.set.path().to_str().unwrap(), "--model-cache-dir"].map(str::to_owned);
+        own.into_iter().chain([self.text("cache")]).chain(more.iter().map(|argument| (*argument).to_owned())).collect()
+    }
+
+    fn eval(&self, more: &[&str]) -> Ran {
+        run(&self.arguments(more))
+    }
+
+    #[track_caller]
+    fn json(&self, more: &[&str]) -> Value {
+        let ran = self.eval(&[more, &["--json"]].concat());
+        ran.check(0, "");
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+}
+
+fn scene(path: &Path, index: u32, things: &[usize]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let noise =
+        |x: u32, y: u32| (index.wrapping_mul(2_654_435_761) ^ x.wrapping_mul(40_503) ^ y.wrapping_mul(30_011)).wrapping_mul(2_246_822_519);
+    let width = u32::try_from(things.len()).unwrap() * 30;
+    let colour = |x: u32| THINGS[things[usize::try_from(x / 30).unwrap()]].1;
+    let level = |level: u8, x, y| level.saturating_add(noise(x, y).to_be_bytes()[0] / 8);
+    RgbImage::from_fn(width, 40, |x, y| Rgb(colour(x).map(|l| level(l, x, y)))).save(path).unwrap();
+}
+
+fn of<'a>(document: &'a Value, method: &str) -> &'a Value {
+    document["metrics"].as_array().unwrap().iter().find(|row| row["method"] == method).unwrap_or_else(|| panic!("{method}: {document}"))
+}
+
+#[test]
+fn the_open_world_counts_labels_as_id_or_ood() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 6, &[0, 1, 2], |_| ());
+    let found = bench.json(&["--open-world", both.to_str().unwrap(), "--boxes", "truth"]);
+    assert_eq!(found["schema"], "uniood.eval/1");
+    let methods: Vec<&str> = found["metrics"].as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["max-cosine", "mcm", "mcm-0.01", "energy", "logit-gap", "uniood"]);
+    let row = of(&found, "uniood");
+    assert_eq!((row["n_id"].as_u64(), row["n_ood"].as_u64(), &row["missed"]), (Some(12), Some(6), &Value::Null));
+    for key in ["auroc", "fpr95", "tpr", "fpr95_vos", "fpr95_oodpos", "aupr_in", "aupr_out"] {
+        assert!((0.0..=1.0).contains(&row[key].as_f64().unwrap()), "{key}: {row}");
+    }
+    let [low, high] = [0, 1].map(|end| row["intervals"]["auroc"][end].as_f64().unwrap());
+    assert!(low <= row["auroc"].as_f64().unwrap() && row["auroc"].as_f64().unwrap() <= high);
+    // Ignored labels and crowds are no objects; classes of the user's own list are ID.
+    let both = bench.coco("ignored", 3, &[0, 2, 3], |coco| {
+        coco["annotations"][0]["ignore"] = json!(1);
+        coco["annotations"][1]["iscrowd"] = json!(1);
+    });
+    let found = bench.json(&["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--classes", "pedestrian,kite"]);
+    assert_eq!((of(&found, "mcm")["n_id"].as_u64(), of(&found, "mcm")["n_ood"].as_u64()), (Some(4), Some(3)));
+}
+
+#[test]
+fn sets_apart_have_a_row_each_and_their_mean() {
+    let bench = Bench::new();
+    let (id, kites, lamps) =
+        (bench.coco("id", 4, &[0, 1], |_| ()), bench.coco("kites", 3, &[2], |_| ()), bench.coco("lamps", 2, &[3], |_| ()));
+    let [id, kites, lamps] = [&id, &kites, &lamps].map(|path| path.to_str().unwrap());
+    let arguments = ["--id", id, "--ood", kites, "--ood", lamps, "--boxes", "truth", "--methods", "uniood,max-cosine"];
+    let found = bench.json(&arguments);
+    let rows: Vec<(&str, &str, u64)> = found["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["ood"].as_str().unwrap(), row["method"].as_str().unwrap(), row["n_ood"].as_u64().unwrap()))
+        .collect();
+    let wanted = [("kites", 3), ("lamps", 2), ("mean", 5)];
+    assert_eq!(rows, wanted.map(|(ood, count)| [(ood, "uniood", count), (ood, "max-cosine", count)]).as_flattened());
+    let auroc = |index: usize| found["metrics"][index]["auroc"].as_f64().unwrap();
+    assert!((auroc(4) - f64::midpoint(auroc(0), auroc(2))).abs() < 1e-9);
+    // The table says the same.
+    let ran = bench.eval(&arguments);
+    ran.check(0, "");
+    assert!(ran.stdout.contains("kites: 8 ID, 3 OOD") && ran.stdout.contains("Mean over the OOD sets"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("{:.2}", auroc(0) * 100.0)), "{}", ran.stdout);
+}
+
+#[test]
+fn the_image_level_is_for_folders_of_pictures() {
+    let bench = Bench::new();
+    let (id, ood) = (bench.folders("id", 3, &[0, 1]), bench.folders("near", 2, &[2]));
+    // The OOD set may be a folder of pictures alone.
+    let plain = ood.join("kite");
+    let arguments = ["--id", id.to_str().unwrap(), "--ood", plain.to_str().unwrap(), "--boxes", "truth"];
+    let found = bench.json(&arguments);
+    assert_eq!(
+        (&found["scope"], of(&found, "uniood")["n_id"].as_u64(), of(&found, "uniood")["n_ood"].as_u64()),
+        (&json!("image"), Some(6), Some(2))
+    );
+    assert_eq!(found["metrics"][0]["ood"], "kite");
+    let scene = bench.coco("scene", 2, &[0, 2], |_| ());
+    bench.eval(&["--open-world", scene.to_str().unwrap(), "--scope", "image"]).check(1, "give them apart");
+}
+
+#[test]
+fn shots_negatives_and_ablations_bring_columns() {
+    let bench = Bench::new();
+    let (both, shots) = (bench.coco("both", 4, &[0, 1, 2], |_| ()), bench.coco("shots", 5, &[0, 1], |_| ()));
+    let classes = ["--classes", "pedestrian,bus"];
+    let arguments = [&["--open-world", both.to_str().unwrap(), "--boxes", "truth"], &classes[..]].concat();
+    let with_shots = ["--shots", shots.to_str().unwrap(), "--shots-per-class", "4"];
+    let found = bench.json(&[&arguments[..], &with_shots, &["--negatives", "tree,stone,cloud", "--context-detected"]].concat());
+    for method in ["neg-label", "neg-max", "knn", "mahalanobis", "shift", "uniood", "context=detected"] {
+        assert_eq!(of(&found, method)["n_ood"], 4);
+    }
+    let ablations =
+        "--ablations=full,context=average,context=comma,no-inter-image,no-background-alignment,no-intra-image,no-target-alignment,no-cnn";
+    let found = bench.json(&[&arguments[..], &with_shots, &[ablations, "--methods", "uniood"]].concat());
+    assert_eq!(found["metrics"].as_array().unwrap().len(), 9);
+    bench.eval(&[&arguments[..], &["--ablations"]].concat()).check(2, "--shots");
+    bench.eval(&[&arguments[..], &with_shots, &["--ablations=no-luck"]].concat()).check(1, "no ablation `no-luck`");
+    bench.eval(&[&arguments[..], &["--methods", "knn"]].concat()).check(1, "`knn` needs objects of the known classes");
+    bench.eval(&[&arguments[..], &["--negatives", "tree,Bus"]].concat()).check(1, "both a class and a negative word");
+}
+
+#[test]
+fn boxes_made_worse_are_runs_of_their_own() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 6, &[0, 1, 2], |_| ());
+    let arguments = ["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--methods", "max-cosine,uniood"];
+    let found = bench.json(&[&arguments[..], &["--box-jitter", "0,0.3", "--drop-boxes", "0,0.5"]].concat());
+    let rows: Vec<(f64, f64, u64, f64)> = found["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["method"] == "uniood")
+        .map(|row| {
+            (
+                row["box_jitter"].as_f64().unwrap(),
+                row["drop_boxes"].as_f64().unwrap(),
+                row["n_id"].as_u64().unwrap(),
+                row["auroc"].as_f64().unwrap(),
+            )
+        })
+        .collect();
+    let [(0.0, 0.0, 12, plain), (_, 0.0, 12, moved), (0.0, 0.5, fewer, _)] = rows[..] else { panic!("{rows:?}") };
+    assert!(fewer < 12 && fewer > 0 && (plain - moved).abs() > 1e-9, "{rows:?}");
+    assert_eq!(bench.json(&arguments)["metrics"][1]["auroc"].as_f64(), Some(plain), "the run without any is the usual one");
+}
+
+#[test]
+fn the_vos_layout_is_read_as_it_is() {
+    let bench = Bench::new();
+    let root = bench.path("root");
+    let place = |name: &str, things: &[usize], json_file: &str, images: &str, change: &dyn Fn(&mut Value)| {
+        let made = bench.coco(name, 3, things, |coco| change(coco));
+        fs::create_dir_all(root.join(images).parent().unwrap()).unwrap();
+        fs::create_dir_all(root.join(json_file).parent().unwrap()).unwrap();
+        fs::rename(made.join("images"), root.join(images)).unwrap();
+        fs::rename(made.join("instances.json"), root.join(json_file)).unwrap();
+    };
+    place("bdd", &[0, 1], "bdd100k/val_bdd_converted.json", "bdd100k/images/100k/val", &|_| ());
+    let coco = "COCO/annotations/instances_val2017_ood_wrt_bdd_rm_overlap.json";
+    place("coco", &[2], coco, "COCO/val2017", &|coco| {
+        for (index, image) in coco["images"].as_array_mut().unwrap().iter_mut().enumerate() {
+            image["id"] = json!(format!("id{index}"));
+        }
+        for annotation in coco["annotations"].as_array_mut().unwrap() {
+            annotation["image_id"] = json!(format!("id{}", annotation["image_id"]));
+        }
+    });
+    let open_images = "OpenImages/ood_classes_rm_overlap";
+    let annotations = format!("{open_images}/COCO-Format/val_coco_format.json");
+    place("open", &[3], &annotations, &format!("{open_images}/images"), &|coco| {
+        // Pictures alone, as published.
+        let object = coco.as_object_mut().unwrap();
+        object.remove("annotations");
+        object.remove("categories");
+    });
+    let root = root.to_str().unwrap();
+    // What is labelled can be scored without a detector; OpenImages is not.
+    bench.eval(&["--protocol", "vos", "--root", root, "--boxes", "truth"]).check(1, "no boxes");
+    bench
+        .eval(&["--protocol", "vos", "--root", root, "--id", "voc", "--boxes", "truth"])
+        .check(1, "VOC_0712_converted/val_coco_format.json");
+    bench.eval(&["--protocol", "vos", "--root", root, "--id", "imagenet"]).check(1, "`voc` and `bdd`");
+    bench.eval(&["--protocol", "vos"]).check(2, "--root");
+    let found = bench.json(&["--protocol", "vos", "--root", root, "--scope", "image", "--boxes", "truth"]);
+    let sets: Vec<(&str, u64)> =
+        found["sets"].as_array().unwrap().iter().map(|set| (set["name"].as_str().unwrap(), set["objects"].as_u64().unwrap())).collect();
+    assert_eq!(sets, [("BDD", 3), ("COCO", 3), ("OpenImages", 3)]);
+    fs::remove_dir_all(bench.path("root").join("bdd100k")).unwrap();
+    bench.eval(&["--protocol", "vos", "--root", root]).check(1, "no ID set of the protocol");
+}
+
+#[test]
+fn scores_made_elsewhere_need_no_models() {
+    let bench = Bench::new();
+    let write = |name: &str, text: &str| {
+        fs::write(bench.path(name), text).unwrap();
+        bench.text(name)
+    };
+    let (id, ood) = (write("id.txt", ".9\n.8\n.7\n\n.6\n.5\n"), write("ood.txt", ".65\n.55\n.4\n.3\n.2"));
+    let ran = run(&["eval", "--id-scores", &id, "--ood-scores", &ood, "--json"]);
+    ran.check(0, "");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let row = &found["metrics"][0];
+    for (key, wanted) in [("auroc", 0.88), ("fpr95", 0.4), ("aupr_in", 0.902_857), ("fpr95_vos", 0.4), ("fpr95_oodpos", 0.4)] {
+        assert!((row[key].as_f64().unwrap() - wanted).abs() < 1e-5, "{key}: {row}");
+    }
+    run(&["eval", "--id-scores", &id, "--ood-scores", &ood, "--min-auroc", "0.9"]).check(3, "AUROC 88.00 is below the gate of 90.00");
+    run(&["eval", "--id-scores", &id, "--ood-scores", &ood, "--min-auroc", "0.8"]).check(0, "");
+    run(&["eval", "--id-scores", &id]).check(2, "--ood-scores");
+    let broken = write("broken.txt", "0.1\nhigh\n");
+    run(&["eval", "--id-scores", &id, "--ood-scores", &broken]).check(1, "line 2 is `high`");
+    let nan = write("nan.txt", "NaN\n");
+    run(&["eval", "--id-scores", &id, "--ood-scores", &nan]).check(1, "OOD score 1 is NaN");
+    let empty = write("empty.txt", "\n");
+    run(&["eval", "--id-scores", &empty, "--ood-scores", &ood]).check(1, "no ID scores");
+    let tied = run(&["eval", "--id-scores", &write("ties.txt", "1\n1\n0\n0\n0\n"), "--ood-scores", &ood]);
+    assert!(tied.check(0, "").stdout.contains("stand exactly at the threshold"), "{}", tied.stdout);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_sentence() {
+    let bench = Bench::new();
+    let (id, ood) = (bench.coco("id", 2, &[0, 1], |_| ()), bench.coco("ood", 2, &[0, 2], |_| ()));
+    let [id, ood] = [&id, &ood].map(|path| path.to_str().unwrap());
+    let refused = |arguments: &[&str], code: i32, sentence: &str| {
+        bench.eval(arguments).check(code, sentence);
+    };
+    refused(&["--id", id, "--ood", ood, "--boxes", "truth"], 1, "2 of its objects are of class `pedestrian`, which is on the ID list");
+    refused(&["--id", id], 1, "name an OOD set with --ood");
+    refused(&[], 1, "there is no data to evaluate");
+    refused(&["--open-world", id, "--id", id], 2, "cannot be used with");
+    refused(&["--open-world", id, "--boxes", "truth"], 1, "nothing is OOD");
+    refused(&["--open-world", ood, "--classes", "bus,lamp"], 1, "none of the classes (bus, lamp) is in it");
+    refused(&["--open-world", ood, "--methods", "msp"], 2, "there is no method `msp`; there are detector, max-cosine");
+    refused(&["--open-world", ood, "--methods", "agree"], 2, "open-vocabulary detector");
+    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm,mcm"], 1, "twice");
+    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "detector"], 1, "`detector` needs a detector's boxes");
+    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm", "--min-auroc", "0.5"], 1, "add it to --methods");
+    refused(&["--open-world", ood], 1, "has no detector");
+    refused(&["--open-world", ood, "--boxes", "truth", "--report", &bench.text("nowhere/page.html")], 1, "there is no folder");
+    refused(&["--open-world", &bench.text("nowhere")], 1, "cannot read");
+    refused(&["--open-world", ood, "--box-jitter", "2"], 2, "0..=1");
+    refused(&["--open-world", ood, "--boxes", "truth", "--images", id, "--images", id], 1, "given 2 times for 1 sets");
+    let folders = bench.folders("folders", 2, &[0, 2]);
+    refused(&["--open-world", folders.to_str().unwrap()], 1, "have no boxes");
+}
+
+#[test]
+fn unreadable_pictures_are_counted_and_strict_stops() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 4, &[0, 2], |coco| coco["annotations"][2]["bbox"] = json!([500, 0, 9, 9]));
+    fs::write(both.join("images/both0.png"), b"no picture").unwrap();
+    fs::remove_file(both.join("images/both3.png")).unwrap();
+    let arguments = ["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--methods", "uniood"];
+    let ran = bench.eval(&[&arguments[..], &["--json"]].concat());
+    ran.check(0, "left out: ");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((found["sets"][0]["unreadable"].as_u64(), found["sets"][0]["pictures"].as_u64()), (Some(2), Some(2)));
+    assert_eq!((found["metrics"][0]["n_id"].as_u64(), found["metrics"][0]["n_ood"].as_u64()), (Some(1), Some(2)));
+    bench.eval(&[&arguments[..], &["--strict"]].concat()).check(1, "both0.png");
+    // Nothing is left at all.
+    for index in [1, 2] {
+        fs::remove_file(both.join(format!("images/both{index}.png"))).unwrap();
+    }
+    bench.eval(&arguments).check(1, "no ID object in both that counts");
+}
+
+#[test]
+fn the_gate_has_its_own_code_and_the_report_is_whole() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
+    let page = bench.text("page.html");
+    let arguments = ["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page];
+    bench.eval(&[&arguments[..], &["--min-auroc", "0"]].concat()).check(0, "");
+    bench.eval(&[&arguments[..], &["--min-auroc", "1", "--classes", "bus,kite"]].concat()).check(3, "below the gate");
+    let text = fs::read_to_string(&page).unwrap();
+    for part in ["<svg", "ROC", "Worst mistakes of uniood", "data:image/jpeg;base64,", "max-cosine", "Settings and versions", "</html>"] {
+        assert!(text.contains(part), "{part}");
+    }
+    // Self-contained: nothing is fetched, nothing is run.
+    for part in ["<script", "http://", "https://", "url("] {
+        let outside = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!outside.contains(part), "{part}");
+    }
+    let left: Vec<_> = fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| ["both", "cache", "page.html"].iter().any(|known| name == known)), "{left:?}");
+}
+
+#[test]
+fn an_interrupt_has_its_own_code_and_keeps_what_was_done() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 400, &[0, 2], |_| ());
+    let page = bench.text("page.html");
+    let arguments = bench.arguments(&["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page]);
+    let mut child = uniood(&arguments).spawn().unwrap();
+    let kept = {
+        let cache = bench.path("cache");
+        move || {
+            let folders = fs::read_dir(&cache).ok()?;
+            folders.flatten().find_map(|folder| fs::read_dir(folder.path().join("pairs")).ok()?.next().map(|_| ()))
+        }
+    };
+    common::completes_within(Duration::from_mins(2), {
+        let kept = kept.clone();
+        move || {
+            while kept().is_none() {
+                std::thread::yield_now();
+            }
+        }
+    });
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(kept().is_some() && !bench.path("page.html").exists());
+}
