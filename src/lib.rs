@@ -10,7 +10,7 @@
 //! [`engine`] runs that way on worker threads; [`graph`] writes the ONNX files it runs;
 //! [`attention`] and [`combiner`] are the method itself as plain functions, the reference
 //! that the graph is checked against. [`models`] reads model sets, [`report`] writes JSON. [`data`] reads labelled pictures,
-//! from which [`tune`] trains combiners.
+//! from which [`tune`] trains combiners, [`calibrate`] sets thresholds and [`eval`] tells what both are worth.
 //!
 //! Source: "Unified Object- and Image-level Out-of-Distribution Detection via Cross-Context
 //! Attentive Vision-Language Modeling" (UNI-OOD), CVPR 2026.
@@ -18,6 +18,7 @@
 pub mod activation;
 pub mod attention;
 mod cache;
+pub mod calibrate;
 pub mod combiner;
 pub mod data;
 pub mod detect;

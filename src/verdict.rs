@@ -2,7 +2,7 @@
 //!
 //! `s = max_c Ω_c`; nearest class = arg-max; **OOD when `s < δ`** (method.md, image side, step 7).
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use ndarray::ArrayRef1;
 
@@ -59,10 +59,12 @@ impl Reason {
     }
 }
 
-/// Which scores ID objects have: quantiles of `s` over the calibration's objects, evenly spaced from the lowest to the highest.
+/// Which scores ID objects have: quantiles of `s` over the calibration's objects, evenly spaced from the lowest to the highest;
+/// and the thresholds of classes that have their own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     quantiles: Vec<f32>,
+    of_class: HashMap<Arc<str>, f32>,
 }
 
 /// One object of a frame with all that is known of it.
@@ -105,6 +107,7 @@ pub fn judge(
     let (nearest, omega) = scores.omega.iter().enumerate().fold((0, f32::NEG_INFINITY), best);
     let Some(nearest) = classes.get(nearest) else { return Err(inference("there are no classes to score against".to_owned())) };
     let keep = |scores: &ArrayRef1<f32>| keep_scores.then(|| classes.iter().cloned().zip(scores.iter().copied()).collect());
+    let threshold = calibration.and_then(|calibration| calibration.of_class.get(nearest).copied()).unwrap_or(threshold);
     Ok(Scored {
         ood: omega < threshold,
         omega,
@@ -130,7 +133,13 @@ impl Calibration {
         if quantiles.len() < 2 || !ascending {
             return Err(Error::Setting("the calibration's quantiles are not at least two ascending numbers; calibrate again".to_owned()));
         }
-        Ok(Self { quantiles })
+        Ok(Self { quantiles, of_class: HashMap::new() })
+    }
+
+    /// The same with thresholds of their own for objects whose nearest class is one of these.
+    #[must_use]
+    pub fn with_thresholds(self, of_class: HashMap<Arc<str>, f32>) -> Self {
+        Self { of_class, ..self }
     }
 
     /// The share of the calibration's ID objects that score lower than `omega`, 0..=1; linear between quantiles.
@@ -210,6 +219,14 @@ mod tests {
         assert_eq!(kept.omegas.unwrap(), [(Arc::from("car"), 0.1), (Arc::from("bus"), 0.2)]);
         assert_eq!(kept.cosines.unwrap().len(), 2);
         assert_eq!(judge(&scores, &vocabulary, 0.0, None, false).unwrap().omegas, None);
+    }
+
+    #[test]
+    fn a_class_with_a_threshold_of_its_own_is_judged_by_it() {
+        let calibration = Calibration::new(vec![0.0, 1.0]).unwrap().with_thresholds([(Arc::from("bus"), 0.4)].into());
+        let of = |omega: &[f32]| judge(&scores(omega), &vocabulary(&["car", "bus"]), 0.2, Some(&calibration), false).unwrap();
+        assert!(of(&[0.1, 0.3]).ood && !of(&[0.3, 0.1]).ood);
+        assert!((of(&[0.1, 0.3]).threshold - 0.4).abs() < 1e-6);
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod boxes;
 mod data;
 mod lists;
 mod page;
-mod shown;
 mod table;
 
 use std::{
@@ -31,10 +30,11 @@ use uniood::{
     vocabulary::parse_classes,
 };
 
-use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, shown::Shown, table::print};
+use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, table::print};
 use crate::{
     Outcome, console,
     settings::{Models, share},
+    shown::Shown,
     tune::say_faults,
 };
 

@@ -1,6 +1,7 @@
 //! The command line: results on stdout, everything else on stderr, exit codes below.
 
 mod boxes;
+mod calibrate;
 mod console;
 mod crops;
 mod doctor;
@@ -12,6 +13,7 @@ mod recording;
 mod run;
 mod score;
 mod settings;
+mod shown;
 mod summary;
 mod tune;
 
@@ -35,6 +37,7 @@ enum Command {
     Score(score::Score),
     Run(run::Run),
     Tune(tune::Tune),
+    Calibrate(calibrate::Calibrate),
     Eval(Box<eval::Eval>),
     Models(models::Models),
     Doctor(doctor::Doctor),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Score(score) => score.run(),
         Command::Run(run) => run.run(),
         Command::Tune(tune) => tune.run(),
+        Command::Calibrate(calibrate) => calibrate.run(),
         Command::Eval(eval) => eval.run(),
         Command::Models(models) => models.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),

@@ -161,10 +161,12 @@ impl Settings {
             Some(list) => engine.vocabulary(&parse_classes(list)?)?,
             None => engine.vocabulary(&manifest.classes)?,
         };
+        let own_classes = vocabulary.classes.iter().map(|class| &**class).eq(manifest.classes.iter().map(String::as_str));
+        let (threshold, calibration) = engine.models().threshold(self.ood_threshold, own_classes, "");
         Ok(FrameSettings {
             vocabulary,
-            threshold: self.ood_threshold.unwrap_or(manifest.threshold),
-            calibration: None,
+            threshold,
+            calibration,
             selection: Selection {
                 detection_threshold: self.detection_threshold,
                 iou_threshold: self.iou_threshold,

@@ -36,4 +36,4 @@ pub use metrics::{Metrics, TOLD, metrics};
 pub use pass::{Counted, Level, Progress, Stage, Tally, Watch};
 pub use report::report;
 pub use rows::{MEAN, Row};
-pub use sets::{Named, Part, Role, VosSet, apart, open_world, vos};
+pub use sets::{Named, Part, Role, VosSet, apart, known, open_world, vos};

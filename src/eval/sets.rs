@@ -73,6 +73,22 @@ pub fn open_world(set: Named<'_>, classes: &[String], faults: &mut Faults) -> Re
     Ok(vec![part])
 }
 
+/// A set of which the known objects are wanted: labelled ones that belong to the classes, or whole pictures of them.
+///
+/// # Errors
+/// What [`DataSet::open`] refuses; [`Error::Content`] where it has no object of the classes.
+pub fn known(set: Named<'_>, classes: &[String], faults: &mut Faults) -> Result<Part> {
+    let part = Part::open(name_of(set.0), set, Role::Mixed, classes, faults)?;
+    let objects: usize = part.data.counts().iter().zip(&part.class_of).filter(|(_, class)| class.is_some()).map(|(count, _)| count).sum();
+    if objects == 0 {
+        let there = part.data.categories.join(", ");
+        let problem =
+            format!("none of the set's classes ({}) is in it, but: {there}; give pictures with labels of those", classes.join(", "));
+        return Err(Error::content(set.0, problem));
+    }
+    Ok(if part.data.layout.is_whole_pictures() { Part { role: Role::Known, ..part } } else { part })
+}
+
 /// The ID sets of the field's object-level protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VosSet {

@@ -6,6 +6,7 @@
 //! shapes that do not fit are errors that name file, key, what was found and what was wanted.
 
 mod clip;
+mod fingerprint;
 pub mod shipped;
 mod tokenizer;
 mod weights;
@@ -14,6 +15,7 @@ use std::{
     collections::HashSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,11 @@ pub use clip::{Activation, ClipConfig, TextConfig, VisionConfig};
 pub use tokenizer::{Tokenizer, Tokens};
 pub use weights::Weights;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    calibrate::{self, Document},
+    verdict::Calibration,
+};
 
 /// The manifest's version.
 pub const SCHEMA: &str = "uniood.models/1";
@@ -100,6 +106,8 @@ pub struct ModelSet {
     pub manifest: Manifest,
     /// The CLIP folder's configuration.
     pub clip: ClipConfig,
+    /// `calibration.json`, where it is there: its thresholds go before the manifest's.
+    pub calibration: Option<Document>,
 }
 
 fn default_templates() -> Vec<String> {
@@ -118,12 +126,39 @@ impl ModelSet {
             serde_json::from_str(&text).map_err(|error| Error::content(&path, format!("not a model set manifest: {error}")))?;
         manifest.check(&path)?;
         let clip = ClipConfig::open(&dir.join(&manifest.clip))?;
-        let set = Self { dir: dir.to_owned(), manifest, clip };
+        let mut set = Self { dir: dir.to_owned(), manifest, clip, calibration: None };
         let named = [set.combiner_path(), set.detector_path()];
         for file in named.into_iter().flatten() {
             fs::metadata(&file).map_err(Error::file("read", &file))?;
         }
+        set.calibration = set.read_calibration()?;
         Ok(set)
+    }
+
+    fn read_calibration(&self) -> Result<Option<Document>> {
+        let path = self.dir.join(calibrate::FILE);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let document = Document::read(&path)?;
+        if document.fingerprint != self.fingerprint()? {
+            let problem = format!(
+                "it was made for other weights or classes (set `{}`), so its thresholds mean nothing here; calibrate again, or remove it",
+                document.model
+            );
+            return Err(Error::content(&path, problem));
+        }
+        Ok(Some(document))
+    }
+
+    /// δ in a stream, and what verdicts need of the calibration; `named` is the threshold that the user asked for, `own_classes`
+    /// whether the class list is the set's: a calibration of other classes says nothing.
+    #[must_use]
+    pub fn threshold(&self, named: Option<f32>, own_classes: bool, stream: &str) -> (f32, Option<Arc<Calibration>>) {
+        let document = self.calibration.as_ref().filter(|_| own_classes);
+        let threshold = document.map_or(self.manifest.threshold, |document| document.threshold_of(stream));
+        let calibration = document.map(|document| Arc::new(document.calibration(stream, named.is_none())));
+        (named.unwrap_or(threshold), calibration)
     }
 
     /// The CLIP folder.

@@ -29,7 +29,7 @@ pub(crate) mod weights;
 mod gradients;
 
 pub use choice::{Candidate, Curve};
-pub use set::{Origin, check_out, gained, write_set};
+pub use set::{Origin, check_out, gained, write_calibrated, write_set};
 pub use weights::{ContextText, Switches};
 
 use self::{
@@ -203,8 +203,7 @@ fn train<R: recipe::Recipe>(
             Some(recipe.head(&taken.1).combiner()?)
         }
     };
-    #[expect(clippy::cast_possible_truncation, reason = "it came from floats of that size")]
-    let threshold = curve.threshold() as f32;
+    let threshold = curve.threshold();
     Ok(Tuned { combiner, threshold, curve, objects: classes.len() })
 }
 

@@ -8,6 +8,7 @@ use std::{
 use super::{Candidate, Recipe, Settings, Tuned};
 use crate::{
     Error, Result,
+    calibrate::{self, Document},
     combiner::Form,
     models::{DetectorManifest, MANIFEST, Manifest, ModelSet, SCHEMA},
 };
@@ -53,13 +54,18 @@ pub fn check_out(out: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Content`] where `out` is taken; [`Error::File`] where something cannot be read or written; then nothing is left behind.
 pub fn write_set(out: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
+    whole(out, |folder| fill(folder, name, tuned, origin))
+}
+
+/// Makes the folder `out`: `fill` is given one beside it, which is renamed when all is there.
+pub(crate) fn whole(out: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     check_out(out)?;
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
     let fresh = parent.join(format!(".{}-{}", out.file_name().unwrap_or_default().to_string_lossy(), std::process::id()));
     let written = fs::create_dir(&fresh)
         .map_err(Error::file("create", &fresh))
-        .and_then(|()| fill(&fresh, name, tuned, origin))
+        .and_then(|()| fill(&fresh))
         .and_then(|()| fs::rename(&fresh, out).map_err(Error::file("write", out)));
     if written.is_err() {
         // Half a set is of no use; that it cannot be removed changes nothing for the caller.
@@ -69,7 +75,49 @@ pub fn write_set(out: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> 
 }
 
 fn fill(folder: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
-    let (models, clip) = (origin.models, folder.join(CLIP));
+    let models = origin.models;
+    let taken_over = take_over_models(models, folder)?;
+    if let Some(combiner) = &tuned.combiner {
+        write(&folder.join(COMBINER), &combiner.to_bytes())?;
+    }
+    let manifest = Manifest {
+        name: name.to_owned(),
+        combiner: tuned.combiner.as_ref().map(|_| COMBINER.into()),
+        classes: origin.classes.to_vec(),
+        threshold: tuned.threshold,
+        ..taken_over
+    };
+    write(&folder.join(CARD), card(name, tuned, origin).as_bytes())?;
+    write_manifest(folder, &manifest)?;
+    // What was written reads back as a set.
+    ModelSet::open(folder).map(drop)
+}
+
+/// A copy of a set with a calibration of its own as the folder `out`.
+///
+/// # Errors
+/// As [`write_set`].
+pub fn write_calibrated(out: &Path, models: &ModelSet, calibration: &Document) -> Result<()> {
+    whole(out, |folder| {
+        let mut manifest = take_over_models(models, folder)?;
+        if let Some(combiner) = models.combiner_path() {
+            take_over(&combiner, &folder.join(COMBINER))?;
+            manifest.combiner = Some(COMBINER.into());
+        }
+        write_manifest(folder, &manifest)?;
+        calibration.write(&folder.join(calibrate::FILE))?;
+        ModelSet::open(folder).map(drop)
+    })
+}
+
+fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let text = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
+    write(&folder.join(MANIFEST), (text + "\n").as_bytes())
+}
+
+/// Takes CLIP and detector over into `folder`; the manifest that names them there.
+fn take_over_models(models: &ModelSet, folder: &Path) -> Result<Manifest> {
+    let clip = folder.join(CLIP);
     fs::create_dir(&clip).map_err(Error::file("create", &clip))?;
     let source = models.clip_dir();
     for entry in fs::read_dir(&source).map_err(Error::file("read", &source))? {
@@ -87,24 +135,7 @@ fn fill(folder: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result
         }
         _ => None,
     };
-    if let Some(combiner) = &tuned.combiner {
-        write(&folder.join(COMBINER), &combiner.to_bytes())?;
-    }
-    let manifest = Manifest {
-        schema: SCHEMA.to_owned(),
-        name: name.to_owned(),
-        clip: CLIP.into(),
-        combiner: tuned.combiner.as_ref().map(|_| COMBINER.into()),
-        classes: origin.classes.to_vec(),
-        threshold: tuned.threshold,
-        detector,
-        ..models.manifest.clone()
-    };
-    let text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
-    write(&folder.join(CARD), card(name, tuned, origin).as_bytes())?;
-    write(&folder.join(MANIFEST), (text + "\n").as_bytes())?;
-    // What was written reads back as a set.
-    ModelSet::open(folder).map(drop)
+    Ok(Manifest { schema: SCHEMA.to_owned(), clip: CLIP.into(), detector, ..models.manifest.clone() })
 }
 
 /// A second name for a file where the file system has that, else a copy.

@@ -163,9 +163,9 @@ impl Settings {
         }
     }
 
-    /// δ: the user's, or that of the set.
-    pub(crate) fn threshold(&self, of_the_set: f32) -> f32 {
-        if self.ood_threshold <= THRESHOLD_OF_THE_SET { of_the_set } else { narrowed(self.ood_threshold) }
+    /// The user's δ; `None` is that of the set.
+    pub(crate) fn threshold(&self) -> Option<f32> {
+        (self.ood_threshold > THRESHOLD_OF_THE_SET).then(|| narrowed(self.ood_threshold))
     }
 
     /// The engine's word for `scope`.
@@ -230,9 +230,9 @@ mod tests {
 
     #[test]
     fn the_threshold_is_the_sets_until_the_user_names_one() {
-        assert!((Settings::default().threshold(0.25) - 0.25).abs() < f32::EPSILON);
+        assert_eq!(Settings::default().threshold(), None);
         let settings = Settings { ood_threshold: -0.5, ..Settings::default() };
-        assert!((settings.threshold(0.25) + 0.5).abs() < f32::EPSILON);
+        assert_eq!(settings.threshold(), Some(-0.5));
     }
 
     #[test]

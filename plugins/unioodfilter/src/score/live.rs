@@ -72,12 +72,15 @@ impl Running {
 
 impl Snapshot {
     fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
-        let manifest = &running.engine.models().manifest;
+        let models = running.engine.models();
+        let manifest = &models.manifest;
+        let own_classes = vocabulary.classes.iter().map(|class| &**class).eq(manifest.classes.iter().map(String::as_str));
+        let (threshold, calibration) = models.threshold(settings.threshold(), own_classes, &stream_id);
         Self {
             frame: Arc::new(FrameSettings {
                 vocabulary,
-                threshold: settings.threshold(manifest.threshold),
-                calibration: None,
+                threshold,
+                calibration,
                 selection: settings.selection(),
                 scope: settings.engine_scope(),
                 keep_scores: settings.keep_scores,

@@ -1,11 +1,14 @@
 //! Properties: names, defaults, what changes while playing, and what every mistake is answered with.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use gst::{glib, prelude::*};
 use gst_video::VideoFormat;
 use gstuniood::OodMeta;
-use uniood::verdict::{Scored, Verdict};
+use uniood::{
+    calibrate::{FILE, Known, Plan, fit},
+    verdict::{Scored, Verdict},
+};
 
 use crate::support::{
     HANG, ModelSet, Pipeline, Rig, built, completes_within, filter, first_error, info, init, launch_settings, picture, plugin_for_launch,
@@ -146,6 +149,34 @@ fn thresholds_and_scope_change_between_two_frames() {
         rig.filter.set_property_from_str("scope", "image");
         rig.push(picture(&info, 3));
         assert!(OodMeta::from_buffer(&rig.buffer()).unwrap().image.is_some());
+    });
+}
+
+#[test]
+fn a_calibrated_sets_threshold_is_the_streams_and_gives_percentiles() {
+    completes_within(HANG, || {
+        let set = ModelSet::written(|_, _| ());
+        let known = |stream: &str, omega: f32| Known { omega, nearest: String::new(), stream: Some(stream.to_owned()) };
+        let objects: Vec<Known> = (0..40_u8).flat_map(|_| [known("gate", 0.9), known("yard", -0.9)]).collect();
+        let plan = Plan { keep: 0.95, per_class: false, per_stream: true };
+        let models = uniood::models::ModelSet::open(Path::new(set.dir())).unwrap();
+        fit(&objects, &plan, &models, "test").unwrap().write(&Path::new(set.dir()).join(FILE)).unwrap();
+        init();
+        let info = info(VideoFormat::I420, 96, 64);
+        for (stream, threshold) in [("gate", 0.9), ("yard", -0.9), ("another", -0.9)] {
+            let filter = filter(&set);
+            filter.set_property("stream-id", stream);
+            let rig = Rig::new(filter);
+            rig.start(&info);
+            let calibrated = scored(&rig, &info, 0);
+            assert!((calibrated.threshold - threshold).abs() < 1e-6 && calibrated.percentile.is_some(), "{stream}: {calibrated:?}");
+            rig.filter.set_property("ood-threshold", 0.125);
+            assert!((scored(&rig, &info, 1).threshold - 0.125).abs() < 1e-6, "the user's goes first");
+            rig.filter.set_property("ood-threshold", -10.0);
+            rig.filter.set_property("classes", "bus,raccoon");
+            let other = scored(&rig, &info, 2);
+            assert!(other.percentile.is_none() && other.threshold.abs() < 1e-6, "other classes are not calibrated: {other:?}");
+        }
     });
 }
 

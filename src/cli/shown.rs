@@ -11,7 +11,7 @@ use crate::console;
 const NEWS: Duration = Duration::from_secs(20);
 
 /// What is shown of an evaluation under way.
-pub(super) struct Shown {
+pub(crate) struct Shown {
     bar: Option<(Stage, ProgressBar)>,
     told: Instant,
 }
@@ -23,7 +23,7 @@ impl Default for Shown {
 }
 
 impl Shown {
-    pub(super) fn show(&mut self, Progress { stage, done, total }: Progress) {
+    pub(crate) fn show(&mut self, Progress { stage, done, total }: Progress) {
         let unit = match stage {
             Stage::Shots => "shots through CLIP",
             Stage::Training => "steps of training",
@@ -42,7 +42,7 @@ impl Shown {
         }
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some((_, bar)) = &self.bar {
             bar.finish_and_clear();
         }
