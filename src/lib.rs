@@ -40,5 +40,6 @@ mod simd;
 pub mod tune;
 pub mod verdict;
 pub mod vocabulary;
+pub mod whole;
 
 pub use error::{Error, Result};

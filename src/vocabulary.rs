@@ -57,17 +57,24 @@ impl Vocabulary {
                 return wrong("it gave a number that is not finite; run it in fp32, or check the weights".to_owned());
             }
         }
-        let mut text = Array2::zeros(first.text_embedding.dim());
         let mut weights = Array2::zeros((classes.len(), classes.len()));
         for template in templates {
-            text += &unit_rows(&template.text_embedding);
             weights += &inter_text::weights(&template.query_eot, &template.key_eot);
         }
-        let text = unit_rows(&(text / size(templates.len())));
+        let text = mean_text(templates);
         let inter_text = weights / size(templates.len());
         let context_text = inter_text::context_text(&inter_text, &text);
         Ok(Self { classes: classes.iter().map(|class| Arc::from(class.as_ref().trim())).collect(), text, inter_text, context_text })
     }
+}
+
+/// The mean over templates of the unit text embeddings, of unit length again, `[texts, E]`; there is at least one template.
+pub(crate) fn mean_text(templates: &[TextEncoding]) -> Array2<f32> {
+    let mut sum = Array2::zeros(templates[0].text_embedding.dim());
+    for template in templates {
+        sum += &unit_rows(&template.text_embedding);
+    }
+    unit_rows(&(sum / size(templates.len())))
 }
 
 /// The prompts of every class, template by template: `prompts[template][class]`.

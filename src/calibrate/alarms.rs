@@ -1,6 +1,7 @@
 //! How many alarms a day unlabelled footage would give.
 
 use super::{Document, Footage};
+use crate::eval::quantile;
 
 /// An object below the threshold must be there in this many frames.
 const LEAST_FRAMES: usize = 3;
@@ -29,7 +30,8 @@ pub struct Alarms {
 pub fn alarms(footage: &Footage, document: &Document, shares: &[f64]) -> Vec<Alarms> {
     let days = footage.seconds() / 86_400.0;
     let of = |&keep: &f64| {
-        let threshold = quantile(&document.quantiles, 1.0 - keep);
+        #[expect(clippy::cast_possible_truncation, reason = "between two numbers of that size")]
+        let threshold = quantile(&document.quantiles, (1.0 - keep).clamp(0.0, 1.0)) as f32;
         let count = footage.spans.keys().map(|stream| stretches(footage, stream, threshold)).sum();
         let (low, high) = poisson(count);
         Alarms { keep, threshold, count, a_day: number(count) / days, interval: (low / days, high / days) }
@@ -43,17 +45,6 @@ fn stretches(footage: &Footage, stream: &str, threshold: f32) -> usize {
     times.sort_unstable();
     times.dedup();
     times.chunk_by(|earlier, later| later - earlier < GAP).filter(|stretch| stretch.len() >= LEAST_FRAMES).count()
-}
-
-/// The value below which this share of a table lies.
-fn quantile(table: &[f32], share: f64) -> f32 {
-    let place = share.clamp(0.0, 1.0) * number(table.len() - 1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the table")]
-    let index = (place.floor() as usize).min(table.len() - 2);
-    let (low, high) = (f64::from(table[index]), f64::from(table[index + 1]));
-    #[expect(clippy::cast_possible_truncation, reason = "between two numbers of that size")]
-    let value = (low + (high - low) * (place - number(index))) as f32;
-    value
 }
 
 /// The 95 % interval of a Poisson mean of which this was counted (Wilson and Hilferty's cube).

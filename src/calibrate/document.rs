@@ -1,10 +1,10 @@
 //! `calibration.json` of a model set (`uniood.calibration/1`); the form lives in this file alone.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, verdict::Calibration};
+use crate::{Error, Result, verdict::Calibration, whole};
 
 /// The version of the form.
 pub const SCHEMA: &str = "uniood.calibration/1";
@@ -86,18 +86,12 @@ impl Document {
         serde_json::to_string_pretty(self).expect("a calibration is plain data") + "\n"
     }
 
-    /// Writes it as `path`: beside it first, so that what lies there is whole.
+    /// Writes it as `path`, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be written; then nothing is left behind, and what was there stays.
+    /// As [`whole::replace`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let fresh = path.with_extension(format!("json.{}", std::process::id()));
-        let written = fs::write(&fresh, self.to_text()).and_then(|()| fs::rename(&fresh, path)).map_err(Error::file("write", path));
-        if written.is_err() {
-            // Half a file is of no use; that it cannot be removed changes nothing for the caller.
-            let _ = fs::remove_file(&fresh);
-        }
-        written
+        whole::replace(path, |file| file.write_all(self.to_text().as_bytes()))
     }
 
     /// δ in a stream.

@@ -1,6 +1,6 @@
 //! Quantiles with their guarantee.
 
-use crate::attention::size;
+use crate::{attention::size, eval::quantile};
 
 /// Quantiles that are kept of more scores than this.
 const MOST: usize = 1001;
@@ -39,16 +39,8 @@ pub fn table(scores: &[f32]) -> Vec<f32> {
     if sorted.len() <= MOST {
         return sorted;
     }
-    let last = f64::from(size(sorted.len() - 1));
-    let at = |index: usize| {
-        let place = f64::from(size(index)) / f64::from(size(MOST - 1)) * last;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index below the length")]
-        let below = (place.floor() as usize).min(sorted.len() - 2);
-        let (low, high) = (f64::from(sorted[below]), f64::from(sorted[below + 1]));
-        #[expect(clippy::cast_possible_truncation, reason = "between two numbers of that size")]
-        let value = (low + (high - low) * (place - f64::from(size(below)))) as f32;
-        value
-    };
+    #[expect(clippy::cast_possible_truncation, reason = "between two numbers of that size")]
+    let at = |index: usize| quantile(&sorted, f64::from(size(index)) / f64::from(size(MOST - 1))) as f32;
     (0..MOST).map(at).collect()
 }
 

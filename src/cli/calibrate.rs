@@ -1,32 +1,27 @@
 //! `uniood calibrate`: a threshold that keeps a known share of ID objects, and whether it still does.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use uniood::{
-    Error,
     calibrate::{self, Document, Drift, FILE, Footage, Group, Known, Plan, alarms, fit, least_objects, read_lines},
-    data::Faults,
     detect::Selection,
-    engine::{DetectorChoice, Device, EngineConfig},
+    engine::DetectorChoice,
     eval::{self, Disturbance, Level, Request, Role, methods::Method},
     models::ModelSet,
     tune::{check_out, write_calibrated},
 };
 
 use crate::{
-    Outcome, console,
+    Outcome,
+    offline::{BoxesFrom, Offline},
     settings::{Models, share},
-    shown::Shown,
-    tune::say_faults,
+    shown::evaluate,
 };
 
 /// Shares whose alarms are counted.
@@ -38,7 +33,6 @@ const LADDER: [f64; 5] = [0.9, 0.95, 0.98, 0.99, 0.995];
 uniood calibrate quiet-day.jsonl --models my-street --keep 0.99 --per stream\n          \
 uniood calibrate --alarms last-week/*.jsonl --models my-street\n          \
 uniood calibrate --check today.jsonl --models my-street --min-p 0.01")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Calibrate {
     /// Objects that were not trained on: COCO JSON, Pascal VOC folder, a folder of pictures for each class; or JSON lines of
     /// `uniood run` over footage that shows known things alone (with --alarms, over any footage)
@@ -47,14 +41,14 @@ pub(crate) struct Calibrate {
     #[command(flatten)]
     models: Models,
     /// Share of ID objects that the threshold keeps
-    #[arg(long, value_name = "0..1", value_parser = share, default_value = "0.95")]
-    keep: f32,
+    #[arg(long, value_name = "0..1", value_parser = exact_share, default_value = "0.95")]
+    keep: f64,
     /// Thresholds of their own, where there are enough objects: of each nearest class, of each stream
     #[arg(long, value_enum, value_delimiter = ',', value_name = "class,stream")]
     per: Vec<Per>,
     /// Where boxes come from
-    #[arg(long, value_enum, value_name = "FROM", default_value_t = From::Detector)]
-    boxes: From,
+    #[arg(long, value_enum, value_name = "FROM", default_value_t = BoxesFrom::Detector)]
+    boxes: BoxesFrom,
     /// Folder of a COCO file's pictures, where it is none of the usual ones
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -73,15 +67,8 @@ pub(crate) struct Calibrate {
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
-    /// Stop at the first file or annotation that is broken
-    #[arg(long)]
-    strict: bool,
-    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
-    #[arg(long, value_name = "DIR")]
-    model_cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    offline: Offline,
 }
 
 /// What gets a threshold of its own.
@@ -91,15 +78,6 @@ enum Per {
     Class,
     /// Objects by their stream
     Stream,
-}
-
-/// Where boxes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum From {
-    /// A detector, matched to the labels
-    Detector,
-    /// The labels
-    Truth,
 }
 
 /// What was read.
@@ -122,7 +100,7 @@ impl Calibrate {
             }
             None => (),
         }
-        let models = self.models.open_in(self.model_cache_dir.as_deref())?;
+        let models = self.offline.open(&self.models)?;
         let before = match (&models.calibration, self.alarms || self.check) {
             (None, true) => bail!(
                 "model set `{}` is not calibrated; run `uniood calibrate DATA --models {}` first",
@@ -158,7 +136,7 @@ impl Calibrate {
             let above = read.known.iter().filter(|object| object.omega >= threshold).count();
             percent(above, read.known.len())
         };
-        let old = models.threshold(None, true, "").0;
+        let old = models.threshold(None, &models.manifest.classes, "").0;
         say(&format!("threshold {:.4} keeps {} of {} known objects", document.threshold, kept(document.threshold), document.objects));
         say(&format!("before    {old:.4} kept  {}", kept(old)));
         self.tell_groups("class", Per::Class, &document.per_class, read, |object| Some(&object.nearest));
@@ -168,19 +146,10 @@ impl Calibrate {
     }
 
     fn plan(&self) -> Plan {
-        // As decimal as the user wrote it.
-        let keep = format!("{}", self.keep).parse().unwrap_or(f64::from(self.keep));
-        Plan { keep, per_class: self.per.contains(&Per::Class), per_stream: self.per.contains(&Per::Stream) }
+        Plan { keep: self.keep, per_class: self.per.contains(&Per::Class), per_stream: self.per.contains(&Per::Stream) }
     }
 
-    fn tell_groups(
-        &self,
-        what: &str,
-        per: Per,
-        groups: &std::collections::BTreeMap<String, Group>,
-        read: &Read,
-        name: fn(&Known) -> Option<&str>,
-    ) {
+    fn tell_groups(&self, what: &str, per: Per, groups: &BTreeMap<String, Group>, read: &Read, name: fn(&Known) -> Option<&str>) {
         if !self.per.contains(&per) {
             return;
         }
@@ -270,22 +239,14 @@ impl Calibrate {
 
     fn score(&self, models: ModelSet, data: &Path) -> Result<Option<Vec<Known>>> {
         let classes = models.manifest.classes.clone();
-        let mut faults = if self.strict { Faults::strict() } else { Faults::default() };
+        let mut faults = self.offline.faults();
         let part = eval::known((data, self.images.as_deref()), &classes, &mut faults)?;
         let whole = part.role == Role::Known;
-        let detect = self.boxes == From::Detector && models.manifest.detector.is_some();
-        if self.boxes == From::Detector && !detect && !whole {
+        let detect = self.boxes == BoxesFrom::Detector && models.manifest.detector.is_some();
+        if self.boxes == BoxesFrom::Detector && !detect && !whole {
             bail!("model set `{}` has no detector; use --boxes truth", models.manifest.name);
         }
-        let config = EngineConfig {
-            detector: if detect { DetectorChoice::Set } else { DetectorChoice::Upstream },
-            models,
-            device: self.device.clone(),
-            batch_size: 1,
-            batch_timeout: None,
-            cache_dir: self.model_cache_dir.clone(),
-            threads: None,
-        };
+        let config = self.offline.engine(models, if detect { DetectorChoice::Set } else { DetectorChoice::Upstream });
         let request = Request {
             parts: vec![part],
             classes,
@@ -301,24 +262,7 @@ impl Calibrate {
             disturbances: vec![Disturbance::default()],
             seed: 0,
         };
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-        let mut shown = Shown::default();
-        let mut watch = |progress| {
-            shown.show(progress);
-            if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-        };
-        let evaluation = eval::evaluate(&config, &request, &mut faults, &mut watch);
-        shown.finish();
-        say_faults(&faults);
-        let evaluation = match evaluation {
-            Err(Error::Interrupted) => {
-                console::note(Error::Interrupted);
-                return Ok(None);
-            }
-            evaluation => evaluation?,
-        };
+        let Some(evaluation) = evaluate(&config, &request, &mut faults)? else { return Ok(None) };
         let part = &request.parts[0];
         let listed = |object: &&eval::Counted| {
             let shows = |category: usize| part.class_of[category].is_some();
@@ -333,6 +277,12 @@ impl Calibrate {
         };
         Ok(Some(objects.map(known).collect()))
     }
+}
+
+/// A share as decimal as the user wrote it.
+fn exact_share(text: &str) -> Result<f64, String> {
+    share(text)?;
+    text.parse().map_err(|_| "wanted a number in 0..=1".to_owned())
 }
 
 fn percent(part: usize, whole: usize) -> String {

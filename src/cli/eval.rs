@@ -6,21 +6,13 @@ mod lists;
 mod page;
 mod table;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use uniood::{
-    Error,
     combiner::Form,
     data::{DataSet, Faults},
-    engine::{Device, EngineConfig},
     eval::{
         self, Ablation, Document, Level, MEAN, Origin, Request, Row,
         methods::{Method, Supplies},
@@ -33,9 +25,9 @@ use uniood::{
 use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, table::print};
 use crate::{
     Outcome, console,
+    offline::Offline,
     settings::{Models, share},
-    shown::Shown,
-    tune::say_faults,
+    shown::evaluate,
 };
 
 /// Measure how well known things are told from unknown ones
@@ -72,15 +64,8 @@ pub(crate) struct Eval {
     json: bool,
     #[command(flatten)]
     page: Page,
-    /// Stop at the first file or annotation that is broken
-    #[arg(long)]
-    strict: bool,
-    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
-    #[arg(long, value_name = "DIR")]
-    model_cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    offline: Offline,
 }
 
 /// Columns of the table.
@@ -122,32 +107,15 @@ impl Eval {
             return Ok(self.finish(&rows, None));
         }
         self.page.check()?;
-        let models = self.models.open_in(self.model_cache_dir.as_deref())?;
-        let mut faults = if self.strict { Faults::strict() } else { Faults::default() };
+        let models = self.offline.open(&self.models)?;
+        let mut faults = self.offline.faults();
         let request = self.request(&models, &mut faults)?;
         if self.min_auroc.is_some() && !request.methods.contains(&Method::Uniood) {
             bail!("--min-auroc asks for uniood's AUROC; add it to --methods");
         }
-        let config = self.engine(models)?;
-
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-        let mut shown = Shown::default();
-        let mut watch = |progress| {
-            shown.show(progress);
-            if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-        };
-        let evaluation = eval::evaluate(&config, &request, &mut faults, &mut watch);
-        shown.finish();
-        say_faults(&faults);
-        let evaluation = match evaluation {
-            Err(Error::Interrupted) => {
-                console::note(Error::Interrupted);
-                return Ok(Outcome::Interrupted);
-            }
-            evaluation => evaluation?,
-        };
+        let detector = self.boxes.detector(&models)?;
+        let config = self.offline.engine(models, detector);
+        let Some(evaluation) = evaluate(&config, &request, &mut faults)? else { return Ok(Outcome::Interrupted) };
         let rows = evaluation.rows(&request.parts, self.seed)?;
         let origin = Origin::new(&config.models.manifest.name, self.data.protocol(), &request, &evaluation);
         self.page.write(|| eval::report(&config, &request, &evaluation, &rows, &origin))?;
@@ -228,17 +196,5 @@ impl Eval {
             cnn: true,
             switches: Switches::default(),
         }
-    }
-
-    fn engine(&self, models: ModelSet) -> Result<EngineConfig> {
-        Ok(EngineConfig {
-            detector: self.boxes.detector(&models)?,
-            models,
-            device: self.device.clone(),
-            batch_size: 1,
-            batch_timeout: None,
-            cache_dir: self.model_cache_dir.clone(),
-            threads: None,
-        })
     }
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod eval;
 mod inputs;
 mod models;
+mod offline;
 mod plugin;
 mod recording;
 mod run;

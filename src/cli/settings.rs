@@ -161,8 +161,7 @@ impl Settings {
             Some(list) => engine.vocabulary(&parse_classes(list)?)?,
             None => engine.vocabulary(&manifest.classes)?,
         };
-        let own_classes = vocabulary.classes.iter().map(|class| &**class).eq(manifest.classes.iter().map(String::as_str));
-        let (threshold, calibration) = engine.models().threshold(self.ood_threshold, own_classes, "");
+        let (threshold, calibration) = engine.models().threshold(self.ood_threshold, &vocabulary.classes, "");
         Ok(FrameSettings {
             vocabulary,
             threshold,

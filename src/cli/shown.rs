@@ -1,17 +1,38 @@
-//! Progress on the terminal, a line now and then elsewhere.
+//! An evaluation with its progress on the terminal, a line now and then elsewhere.
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use indicatif::ProgressBar;
-use uniood::eval::{Progress, Stage};
+use uniood::{
+    data::Faults,
+    engine::EngineConfig,
+    eval::{self, Evaluation, Progress, Request, Stage},
+};
 
-use crate::console;
+use crate::{
+    console,
+    offline::{ended, interrupts},
+};
 
 /// How often progress is told of where there is no terminal.
 const NEWS: Duration = Duration::from_secs(20);
 
+/// Evaluates with progress shown; `None` where the user interrupted it.
+pub(crate) fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults) -> Result<Option<Evaluation>> {
+    let interrupted = interrupts()?;
+    let mut shown = Shown::default();
+    let mut watch = |progress| {
+        shown.show(progress);
+        interrupted()
+    };
+    let evaluation = eval::evaluate(config, request, faults, &mut watch);
+    shown.finish();
+    ended(evaluation, faults)
+}
+
 /// What is shown of an evaluation under way.
-pub(crate) struct Shown {
+struct Shown {
     bar: Option<(Stage, ProgressBar)>,
     told: Instant,
 }
@@ -23,7 +44,7 @@ impl Default for Shown {
 }
 
 impl Shown {
-    pub(crate) fn show(&mut self, Progress { stage, done, total }: Progress) {
+    fn show(&mut self, Progress { stage, done, total }: Progress) {
         let unit = match stage {
             Stage::Shots => "shots through CLIP",
             Stage::Training => "steps of training",
@@ -42,7 +63,7 @@ impl Shown {
         }
     }
 
-    pub(crate) fn finish(&self) {
+    fn finish(&self) {
         if let Some((_, bar)) = &self.bar {
             bar.finish_and_clear();
         }

@@ -2,28 +2,27 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use uniood::{
-    Error,
     combiner::Form,
-    data::{DataSet, Faults},
-    engine::{DetectorChoice, Device, EngineConfig},
+    data::DataSet,
+    engine::DetectorChoice,
     models::ModelSet,
     tune::{self, Candidate, Origin, Progress, Recipe, Settings, Switches, Tuned, check_out, gained, write_set},
     vocabulary::parse_classes,
 };
 
-use crate::{Outcome, console, settings::Models};
+use crate::{
+    Outcome, console,
+    offline::{Offline, ended, interrupts},
+    settings::Models,
+};
 
 /// Train a set's combiner on a few objects of each class
 #[derive(Args)]
@@ -63,18 +62,11 @@ pub(crate) struct Tune {
     /// The new set's name [default: that of the folder]
     #[arg(long)]
     name: Option<String>,
-    /// Stop at the first file or annotation that is broken
-    #[arg(long)]
-    strict: bool,
     /// One JSON object (uniood.tune/1) in place of the table
     #[arg(long)]
     json: bool,
-    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
-    #[arg(long, value_name = "DIR")]
-    model_cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    offline: Offline,
 }
 
 /// The recipes by name.
@@ -104,31 +96,22 @@ impl Tune {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
             (None, None) => bail!("--out {} has no name of its own; name a folder that is not there yet", self.out.display()),
         };
-        let models = self.models.open_in(self.model_cache_dir.as_deref())?;
-        let mut faults = if self.strict { Faults::strict() } else { Faults::default() };
+        let models = self.offline.open(&self.models)?;
+        let mut faults = self.offline.faults();
         let data = DataSet::open(&self.data, self.images.as_deref(), &mut faults)?;
         let classes = self.class_list(&models, &data)?;
         let settings = self.settings();
-        let config = self.engine(models);
+        let config = self.offline.engine(models, DetectorChoice::Upstream);
 
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+        let interrupted = interrupts()?;
         let mut shown = Shown::new(settings.shots * classes.len());
         let mut watch = |progress| {
             shown.show(progress);
-            if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+            interrupted()
         };
         let tuned = tune::tune(&config, &data, &classes, &settings, &mut faults, &mut watch);
         shown.finish();
-        say_faults(&faults);
-        let tuned = match tuned {
-            Err(Error::Interrupted) => {
-                console::note(Error::Interrupted);
-                return Ok(Outcome::Interrupted);
-            }
-            tuned => tuned?,
-        };
+        let Some(tuned) = ended(tuned, &faults)? else { return Ok(Outcome::Interrupted) };
         let origin = Origin { models: &config.models, data: &self.data, classes: &classes, settings: &settings };
         write_set(&self.out, &name, &tuned, &origin)?;
         if self.json {
@@ -162,18 +145,6 @@ impl Tune {
             },
             cnn: !self.no_cnn,
             switches: Switches::default(),
-        }
-    }
-
-    fn engine(&self, models: ModelSet) -> EngineConfig {
-        EngineConfig {
-            models,
-            detector: DetectorChoice::Upstream,
-            device: self.device.clone(),
-            batch_size: 1,
-            batch_timeout: None,
-            cache_dir: self.model_cache_dir.clone(),
-            threads: None,
         }
     }
 
@@ -277,23 +248,6 @@ impl Shown {
             encoded.as_secs_f64(),
             self.steps,
             training.as_secs_f64()
-        ));
-    }
-}
-
-/// What was left out, and why.
-pub(crate) fn say_faults(faults: &Faults) {
-    for sentence in faults.sentences() {
-        console::note(format_args!("left out: {sentence}"));
-    }
-    let more = faults.count() - faults.sentences().len();
-    if more > 0 {
-        console::note(format_args!("left out: {more} more"));
-    }
-    if faults.crowds + faults.ignored > 0 {
-        console::note(format_args!(
-            "not used: {} boxes around crowds, {} objects that the data say to ignore",
-            faults.crowds, faults.ignored
         ));
     }
 }

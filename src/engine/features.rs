@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{EngineConfig, Session, cache};
-use crate::{Error, Result, encode::Features, graph, graph::port, models::Weights, pair::PairSpec};
+use crate::{Error, Result, encode::Features, graph, graph::port, models::Weights, pair::PairSpec, whole};
 
 /// Pairs that one run of the graph takes.
 const BATCH: usize = 16;
@@ -132,7 +133,6 @@ impl Pair {
     }
 }
 
-/// Writes features beside and renames them, so that what lies there is whole.
 fn write(file: &Path, features: &Features) -> Result<()> {
     fn bytes<D: Dimension>(array: &ndarray::ArrayRef<f32, D>) -> Vec<u8> {
         array.iter().flat_map(|value| value.to_le_bytes()).collect()
@@ -147,12 +147,6 @@ fn write(file: &Path, features: &Features) -> Result<()> {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("four bytes for each number of the shape");
         (*name, view)
     });
-    let whole = safetensors::serialize(tensors, None::<HashMap<String, String>>).expect("names are distinct and sizes fit");
-    let fresh = file.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
-    let written = fs::write(&fresh, whole).and_then(|()| fs::rename(&fresh, file)).map_err(Error::file("write", file));
-    if written.is_err() {
-        // Half a file is of no use; that it cannot be removed changes nothing for the caller.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
+    let bytes_of_all = safetensors::serialize(tensors, None::<HashMap<String, String>>).expect("names are distinct and sizes fit");
+    whole::replace(file, |file| file.write_all(&bytes_of_all))
 }

@@ -81,11 +81,12 @@ fn drawn(count: usize, rng: &mut Rng) -> Vec<f64> {
 
 /// Between the two nearest of sorted values, linearly; there is at least one.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions in a short list")]
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile<T: Copy + Into<f64>>(sorted: &[T], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let below = at.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * (at - at.floor())
+    let (low, high) = (sorted[below].into(), sorted[above].into());
+    low + (high - low) * (at - at.floor())
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ mod scorers;
 mod sets;
 mod words;
 
+pub(crate) use bootstrap::quantile;
+
 pub use ablations::Ablation;
 pub use bootstrap::{Intervals, Observed, intervals};
 pub use disturb::Disturbance;

@@ -1,6 +1,6 @@
 //! Ω of encoded objects under one combiner: the numbers of the engine's graph, from features that were computed once.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use ndarray::{Array2, ArrayRef2, Axis};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         Switches,
         head::Head,
         losses,
-        tensor::{array, failed, tensor},
+        tensor::{array, failed, stacked, tensor},
         weights,
     },
 };
@@ -57,10 +57,4 @@ impl Omega {
         let [text, projection] = &self.tensors;
         array(&losses::omega(&fused, projection, text).map_err(failed)?)
     }
-}
-
-fn stacked(rows: impl Iterator<Item = Array2<f32>>) -> Result<Tensor> {
-    let rows: Vec<Array2<f32>> = rows.collect();
-    let shape = (rows.len(), rows[0].nrows(), rows[0].ncols());
-    Tensor::from_vec(rows.iter().flatten().copied().collect(), shape, &Device::Cpu).map_err(failed)
 }

@@ -9,8 +9,8 @@ use crate::{
     engine::{EngineConfig, FeatureEncoder, text_encodings},
     models::Weights,
     score::unit_rows,
-    tune::{self, shift},
-    vocabulary::Vocabulary,
+    tune::{self, shift, texts},
+    vocabulary::{Vocabulary, mean_text},
 };
 
 /// The class list's texts and P.
@@ -24,8 +24,7 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn open(config: &EngineConfig, classes: &[String]) -> Result<Self> {
         let models = &config.models;
-        let weights = Weights::open_folder(&models.clip_dir())?;
-        let projection = weights.array("visual_projection.weight", (models.clip.projection_dim, models.clip.vision.hidden_size))?;
+        let projection = texts::projection(&Weights::open_folder(&models.clip_dir())?, models)?;
         Ok(Self { vocabulary: Vocabulary::from_templates(classes, &text_encodings(config, classes)?)?, projection })
     }
 
@@ -58,11 +57,7 @@ impl Negatives {
         if let Some(word) = list.iter().find(is_class) {
             return Err(Error::Setting(format!("`{word}` is both a class and a negative word; take it off one of the lists")));
         }
-        let mut sum = Array2::zeros((list.len(), words.projection.nrows()));
-        for encoding in text_encodings(config, list)? {
-            sum += &unit_rows(&encoding.text_embedding);
-        }
-        let text = unit_rows(&sum);
+        let text = mean_text(&text_encodings(config, list)?);
         let farthest = farthest(&words.vocabulary.text, &text);
         Ok(Self { text, farthest })
     }

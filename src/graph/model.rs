@@ -1,16 +1,18 @@
 //! A built graph on its way to a file or into memory.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use prost::Message;
 
 use super::onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    whole::{self, with_suffix},
+};
 
 /// The operators' version: the first with LayerNormalization; TensorRT 8.6, OpenVINO 2023 and later know all of it.
 pub const OPSET: i64 = 17;
@@ -102,26 +104,13 @@ fn move_out(constants: &mut [TensorProto], location: &str, file: &mut impl Write
     Ok(())
 }
 
-/// Writes a file under another name and renames it when it is whole.
+/// Writes a file whole and down to the disk: what is built once is read for months.
 fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
-    let part = with_suffix(path, &format!(".{}.part", std::process::id()));
-    let written = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&part)?);
-        write(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&part, path)
-    }();
-    written.map_err(|source| {
-        // What was written so far is of no use; that it cannot be removed either adds nothing to the first error.
-        let _ = fs::remove_file(&part);
-        Error::file("write", path)(source)
+    whole::replace(path, |file| {
+        write(file)?;
+        file.flush()?;
+        file.get_ref().sync_all()
     })
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
@@ -133,6 +122,7 @@ mod tests {
         models::{ClipConfig, Weights},
     };
     use ndarray::{Ix2, array};
+    use std::fs;
 
     fn constant(name: &str, values: Vec<u8>) -> TensorProto {
         let dims = vec![i64::try_from(values.len() / 4).unwrap()];

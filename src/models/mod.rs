@@ -151,11 +151,12 @@ impl ModelSet {
         Ok(Some(document))
     }
 
-    /// δ in a stream, and what verdicts need of the calibration; `named` is the threshold that the user asked for, `own_classes`
-    /// whether the class list is the set's: a calibration of other classes says nothing.
+    /// δ in a stream, and what verdicts need of the calibration; `named` is the threshold that the user asked for, `classes` the
+    /// list that is scored against: of other classes than the set's a calibration says nothing.
     #[must_use]
-    pub fn threshold(&self, named: Option<f32>, own_classes: bool, stream: &str) -> (f32, Option<Arc<Calibration>>) {
-        let document = self.calibration.as_ref().filter(|_| own_classes);
+    pub fn threshold(&self, named: Option<f32>, classes: &[impl AsRef<str>], stream: &str) -> (f32, Option<Arc<Calibration>>) {
+        let own = self.manifest.classes.iter().map(String::as_str).eq(classes.iter().map(AsRef::as_ref));
+        let document = self.calibration.as_ref().filter(|_| own);
         let threshold = document.map_or(self.manifest.threshold, |document| document.threshold_of(stream));
         let calibration = document.map(|document| Arc::new(document.calibration(stream, named.is_none())));
         (named.unwrap_or(threshold), calibration)

@@ -1,11 +1,11 @@
 //! The shots as tensors: tokens, and what each of them weighs for each class.
 
 use candle_core::{DType, Device, Tensor};
-use ndarray::{Array2, Array3, Axis};
+use ndarray::Array2;
 
 use super::{
     shots::Shot,
-    tensor::{failed, tensor},
+    tensor::{failed, stacked, tensor},
     texts::Texts,
     weights::{self, Switches},
 };
@@ -39,13 +39,14 @@ impl Samples {
             weights::background(&shot.features, context, classes, &texts.projection, switches)
         };
         let target = |shot: &Shot| weights::target(&shot.features, &texts.text, &texts.projection, switches);
+        let of = |row: &dyn Fn(&Shot) -> Array2<f32>| stacked(shots.iter().map(row));
         Ok(Self {
-            target: stacked(shots, |shot| shot.features.tokens_target.clone())?,
-            background: stacked(shots, |shot| shot.features.tokens_background.clone())?,
-            target_weights: stacked(shots, target)?,
-            met: stacked(shots, |shot| of_context(shot, texts.context(&shot.others, switches.context).as_ref()))?,
-            listed: stacked(shots, |shot| of_context(shot, (!shot.alone).then_some(&everything)))?,
-            alone: stacked(shots, |shot| of_context(shot, None))?,
+            target: of(&|shot| shot.features.tokens_target.clone())?,
+            background: of(&|shot| shot.features.tokens_background.clone())?,
+            target_weights: of(&target)?,
+            met: of(&|shot| of_context(shot, texts.context(&shot.others, switches.context).as_ref()))?,
+            listed: of(&|shot| of_context(shot, (!shot.alone).then_some(&everything)))?,
+            alone: of(&|shot| of_context(shot, None))?,
             classes: shots.iter().map(|shot| shot.class).collect(),
         })
     }
@@ -85,11 +86,4 @@ pub(super) fn own(classes: &[usize], count: usize, dtype: DType) -> Result<Tenso
         row[class] = 1.0;
     }
     tensor(&own)?.to_dtype(dtype).map_err(failed)
-}
-
-fn stacked(shots: &[Shot], row: impl Fn(&Shot) -> Array2<f32>) -> Result<Tensor> {
-    let rows: Vec<Array2<f32>> = shots.iter().map(row).collect();
-    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
-    let all: Array3<f32> = ndarray::stack(Axis(0), &views).expect("every object has the same number of tokens");
-    tensor(&all)
 }

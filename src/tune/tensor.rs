@@ -1,7 +1,7 @@
 //! Between ndarray, in which the method is written, and candle, in which gradients are.
 
 use candle_core::{DType, Device, Tensor};
-use ndarray::{Array, ArrayRef, Dimension};
+use ndarray::{Array, Array2, Array3, ArrayRef, Axis, Dimension};
 
 use crate::{Error, Result};
 
@@ -14,6 +14,14 @@ pub(crate) fn failed(error: candle_core::Error) -> Error {
 /// An array as a tensor.
 pub(crate) fn tensor<D: Dimension>(array: &ArrayRef<f32, D>) -> Result<Tensor> {
     Tensor::from_vec(array.iter().copied().collect::<Vec<f32>>(), array.shape(), &Device::Cpu).map_err(failed)
+}
+
+/// Rows of one shape, `[T, C]` each, as one tensor `[n, T, C]`.
+pub(crate) fn stacked(rows: impl Iterator<Item = Array2<f32>>) -> Result<Tensor> {
+    let rows: Vec<Array2<f32>> = rows.collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    let all: Array3<f32> = ndarray::stack(Axis(0), &views).expect("every object has the same number of tokens");
+    tensor(&all)
 }
 
 /// A tensor as an array of `D`'s number of sides.

@@ -10,9 +10,8 @@ use crate::{
     attention::{size, softmax},
     encode::TextEncoding,
     engine::{EngineConfig, text_encodings},
-    models::{Weights, check_classes},
-    score::unit_rows,
-    vocabulary::Vocabulary,
+    models::{ModelSet, Weights, check_classes},
+    vocabulary::{Vocabulary, mean_text},
 };
 
 /// All that depends on neither pictures nor combiner.
@@ -36,7 +35,7 @@ impl Texts {
         check_classes(classes)?;
         let models = &config.models;
         let weights = Weights::open_folder(&models.clip_dir())?;
-        let projection = weights.array("visual_projection.weight", (models.clip.projection_dim, models.clip.vision.hidden_size))?;
+        let projection = projection(&weights, models)?;
         let scale = logit_scale(&weights)?;
         let encodings = text_encodings(config, classes)?;
         let text = Vocabulary::from_templates(classes, &encodings)?.text;
@@ -58,11 +57,8 @@ impl Texts {
             companies.map(present).chain([everybody]).filter(|list| !list.is_empty() && !self.commas.contains_key(list)).collect();
         let names = |list: &Vec<usize>| list.iter().map(|&class| classes[class].trim()).collect::<Vec<_>>().join(", ");
         let prompts: Vec<String> = lists.iter().map(names).collect();
-        let mut sum = Array2::<f32>::zeros((lists.len(), self.text.ncols()));
-        for encoding in text_encodings(config, &prompts)? {
-            sum += &unit_rows(&encoding.text_embedding);
-        }
-        self.commas.extend(lists.into_iter().zip(unit_rows(&sum).rows().into_iter().map(|row| row.to_owned())));
+        let text = mean_text(&text_encodings(config, &prompts)?);
+        self.commas.extend(lists.into_iter().zip(text.rows().into_iter().map(|row| row.to_owned())));
         Ok(())
     }
 
@@ -128,6 +124,11 @@ fn logits(templates: &[TextEncoding]) -> Result<Array3<f32>> {
 /// `q·kᵀ/√d_h` of one layer and head, `[C, C′]`.
 fn scaled<'a>(width: usize) -> impl Fn((ArrayView2<'a, f32>, ArrayView2<'a, f32>)) -> Array2<f32> {
     move |(query, key)| query.dot(&key.t()) / size(width).sqrt()
+}
+
+/// P, `[E, D]`.
+pub(crate) fn projection(weights: &Weights, models: &ModelSet) -> Result<Array2<f32>> {
+    weights.array("visual_projection.weight", (models.clip.projection_dim, models.clip.vision.hidden_size))
 }
 
 fn logit_scale(weights: &Weights) -> Result<f32> {

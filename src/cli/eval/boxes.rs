@@ -3,18 +3,18 @@
 use std::{path::PathBuf, str::FromStr};
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use uniood::{detect::Selection, engine::DetectorChoice, eval::Disturbance, models::ModelSet};
 
-use crate::settings::share;
+use crate::{offline::BoxesFrom, settings::share};
 
 /// Boxes and the detector's settings; names and defaults are the element's.
 #[derive(Args)]
 #[command(next_help_heading = "Boxes")]
 pub(super) struct Boxes {
     /// Where boxes come from
-    #[arg(long = "boxes", value_name = "FROM", value_enum, default_value_t = From::Detector)]
-    from: From,
+    #[arg(long = "boxes", value_name = "FROM", value_enum, default_value_t = BoxesFrom::Detector)]
+    from: BoxesFrom,
     /// ONNX detector file [default: the set's]
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
@@ -35,15 +35,6 @@ pub(super) struct Boxes {
     dropped: Vec<f32>,
 }
 
-/// Where boxes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum From {
-    /// A detector, as in the element
-    Detector,
-    /// The labels
-    Truth,
-}
-
 /// The detector's threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Confidence {
@@ -62,15 +53,15 @@ impl FromStr for Confidence {
 
 impl Boxes {
     pub(super) fn detect(&self) -> bool {
-        self.from == From::Detector
+        self.from == BoxesFrom::Detector
     }
 
     pub(super) fn detector(&self, models: &ModelSet) -> Result<DetectorChoice> {
         Ok(match (self.from, &self.detector) {
-            (From::Truth, _) => DetectorChoice::Upstream,
-            (From::Detector, Some(file)) => DetectorChoice::File(file.clone()),
-            (From::Detector, None) if models.manifest.detector.is_some() => DetectorChoice::Set,
-            (From::Detector, None) => {
+            (BoxesFrom::Truth, _) => DetectorChoice::Upstream,
+            (BoxesFrom::Detector, Some(file)) => DetectorChoice::File(file.clone()),
+            (BoxesFrom::Detector, None) if models.manifest.detector.is_some() => DetectorChoice::Set,
+            (BoxesFrom::Detector, None) => {
                 bail!("model set `{}` has no detector; name one with --detector, or use --boxes truth", models.manifest.name)
             }
         })

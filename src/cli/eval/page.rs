@@ -1,9 +1,10 @@
 //! Where the report goes.
 
-use std::{fs, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
+use uniood::whole::replace;
 
 /// The report's file.
 #[derive(Args)]
@@ -27,17 +28,10 @@ impl Page {
         }
     }
 
-    /// Writes it beside and renames it, so that there is all of it or what was there before; makes none where none is asked for.
+    /// Writes it, whole or not at all; makes none where none is asked for.
     pub(super) fn write(&self, make: impl FnOnce() -> uniood::Result<String>) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = make()?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = path.with_file_name(format!(".{name}-{}", std::process::id()));
-        let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path));
-        if written.is_err() {
-            // Half a page is of no use; that it cannot be removed changes nothing for the user.
-            let _ = fs::remove_file(&fresh);
-        }
-        written.with_context(|| format!("cannot write {}", path.display()))
+        Ok(replace(path, |file| file.write_all(text.as_bytes()))?)
     }
 }

@@ -74,8 +74,7 @@ impl Snapshot {
     fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
         let models = running.engine.models();
         let manifest = &models.manifest;
-        let own_classes = vocabulary.classes.iter().map(|class| &**class).eq(manifest.classes.iter().map(String::as_str));
-        let (threshold, calibration) = models.threshold(settings.threshold(), own_classes, &stream_id);
+        let (threshold, calibration) = models.threshold(settings.threshold(), &vocabulary.classes, &stream_id);
         Self {
             frame: Arc::new(FrameSettings {
                 vocabulary,

@@ -1,0 +1,104 @@
+//! What the commands that work on data sets share: `tune`, `calibrate`, `eval`.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use uniood::{
+    Error,
+    data::Faults,
+    engine::{DetectorChoice, Device, EngineConfig},
+    models::ModelSet,
+};
+
+use crate::{console, settings::Models};
+
+/// Flags of theirs.
+#[derive(Args)]
+pub(crate) struct Offline {
+    /// Stop at the first file or annotation that is broken
+    #[arg(long)]
+    strict: bool,
+    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    model_cache_dir: Option<PathBuf>,
+}
+
+/// Where boxes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BoxesFrom {
+    /// A detector, as in the element
+    Detector,
+    /// The labels
+    Truth,
+}
+
+impl Offline {
+    /// Reads the model set.
+    pub(crate) fn open(&self, models: &Models) -> Result<ModelSet> {
+        models.open_in(self.model_cache_dir.as_deref())
+    }
+
+    /// For what is broken in the data.
+    pub(crate) fn faults(&self) -> Faults {
+        if self.strict { Faults::strict() } else { Faults::default() }
+    }
+
+    pub(crate) fn engine(&self, models: ModelSet, detector: DetectorChoice) -> EngineConfig {
+        EngineConfig {
+            models,
+            detector,
+            device: self.device.clone(),
+            batch_size: 1,
+            batch_timeout: None,
+            cache_dir: self.model_cache_dir.clone(),
+            threads: None,
+        }
+    }
+}
+
+/// Watches for Ctrl-C; what it returns is [`Error::Interrupted`] from then on.
+pub(crate) fn interrupts() -> Result<impl Fn() -> uniood::Result<()>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    Ok(move || if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) })
+}
+
+/// What came of work that says what was left out of its data; `None` where the user interrupted it, which is said.
+pub(crate) fn ended<T>(result: uniood::Result<T>, faults: &Faults) -> Result<Option<T>> {
+    say_faults(faults);
+    match result {
+        Err(Error::Interrupted) => {
+            console::note(Error::Interrupted);
+            Ok(None)
+        }
+        result => Ok(Some(result?)),
+    }
+}
+
+/// What was left out, and why.
+fn say_faults(faults: &Faults) {
+    for sentence in faults.sentences() {
+        console::note(format_args!("left out: {sentence}"));
+    }
+    let more = faults.count() - faults.sentences().len();
+    if more > 0 {
+        console::note(format_args!("left out: {more} more"));
+    }
+    if faults.crowds + faults.ignored > 0 {
+        console::note(format_args!(
+            "not used: {} boxes around crowds, {} objects that the data say to ignore",
+            faults.crowds, faults.ignored
+        ));
+    }
+}
