@@ -205,7 +205,7 @@ fn alarms_a_day_are_counted_from_the_lines_of_a_run() {
         let before = fs::read(set.join("calibration.json")).unwrap();
         let shown = bench.run(&["calibrate", lines.to_str().unwrap(), "--alarms", "--models", set.to_str().unwrap()]);
         shown.check(0, "");
-        assert!(shown.stdout.contains("1.00 hours of footage"), "{}", shown.stdout);
+        assert!(shown.stdout.contains("7201 frames, 60 minutes of footage"), "{}", shown.stdout);
         assert_eq!(before, fs::read(set.join("calibration.json")).unwrap(), "counting changes nothing");
 
         // A calibration that cannot be trusted is named, whatever command meets it.
@@ -256,7 +256,7 @@ fn what_cannot_be_is_a_sentence() {
     let out = out.to_str().unwrap();
     bench.run(&["calibrate", &data]).check(1, "name a folder for a calibrated copy with --out");
     bench.run(&["calibrate", &data, "--out", out]).check(1, "0 known objects are too few");
-    bench.run(&["calibrate", &data, "--check"]).check(1, "is not calibrated");
+    bench.run(&["calibrate", &data, "--check"]).check(1, "the set that ships with uniood is not calibrated; make a copy");
     bench.run(&["calibrate", &data, "pictures", "--out", out]).check(1, "give either JSON lines or one data set");
     bench.run(&["calibrate", "nowhere", "--out", out]).check(1, "cannot read");
     bench.run(&["calibrate", &data, "--keep", "2", "--out", out]).check(2, "0..=1");

@@ -3,10 +3,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use indicatif::HumanDuration;
 use serde_json::json;
 use uniood::{
     calibrate::{self, Document, Drift, FILE, Footage, Group, Known, Plan, alarms, fit, least_objects, read_lines},
@@ -102,11 +104,12 @@ impl Calibrate {
         }
         let models = self.offline.open(&self.models)?;
         let before = match (&models.calibration, self.alarms || self.check) {
-            (None, true) => bail!(
-                "model set `{}` is not calibrated; run `uniood calibrate DATA --models {}` first",
-                models.manifest.name,
-                models.dir.display()
-            ),
+            (None, true) => match self.models.named() {
+                Some(set) => bail!("{} is not calibrated; run `uniood calibrate DATA --models {}` first", set.display(), set.display()),
+                None => bail!(
+                    "the set that ships with uniood is not calibrated; make a copy that is with `uniood calibrate DATA --out DIR`, and name it with --models DIR"
+                ),
+            },
             (before, _) => before.clone(),
         };
         let Some(read) = self.read(&models)? else { return Ok(Outcome::Interrupted) };
@@ -139,6 +142,12 @@ impl Calibrate {
         let old = models.threshold(None, &models.manifest.classes, "").0;
         say(&format!("threshold {:.4} keeps {} of {} known objects", document.threshold, kept(document.threshold), document.objects));
         say(&format!("before    {old:.4} kept  {}", kept(old)));
+        if read.footage.is_some() {
+            let independent = read.independent.len();
+            say(&format!(
+                "only {independent} of them are independent of one another (one a track, or a frame a second): the share is as sure as those make it"
+            ));
+        }
         self.tell_groups("class", Per::Class, &document.per_class, read, |object| Some(&object.nearest));
         self.tell_groups("stream", Per::Stream, &document.per_stream, read, |object| object.stream.as_deref());
         say(&format!("wrote {}", written.display()));
@@ -177,7 +186,12 @@ impl Calibrate {
             say(&json!({"seconds": seconds, "frames": footage.frames, "objects": footage.objects.len(), "alarms": found.iter().map(row).collect::<Vec<_>>()}).to_string());
             return Ok(Outcome::Done);
         }
-        say(&format!("{} objects in {} frames, {:.2} hours of footage", footage.objects.len(), footage.frames, seconds / 3600.0));
+        say(&format!(
+            "{} objects in {} frames, {} of footage",
+            footage.objects.len(),
+            footage.frames,
+            HumanDuration(Duration::from_secs_f64(seconds))
+        ));
         say("kept of ID   threshold   alarms   a day of one stream (95 %)");
         for one in found {
             let (low, high) = one.interval;
