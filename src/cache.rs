@@ -1,11 +1,11 @@
 //! The cache of what is made from models: a folder a thing, made whole or not at all.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, whole};
 
 /// `$XDG_CACHE_HOME/uniood`, or `~/.cache/uniood`.
 pub(crate) fn user_cache() -> Option<PathBuf> {
@@ -15,8 +15,7 @@ pub(crate) fn user_cache() -> Option<PathBuf> {
 
 /// The cache's folder `name`, from before or filled now by `make(folder)`; `dir` in place of the user's cache.
 ///
-/// The file `proof` in it says that it was filled. It is made under another name and renamed when whole, so that two processes, or an interrupted one, never
-/// leave half of it.
+/// The file `proof` in it says that it was filled. It is made as [`whole::folder`] does, so that two processes, or an interrupted one, never leave half of it.
 ///
 /// # Errors
 /// [`Error::Setting`] where there is no cache, [`Error::File`] where it cannot be written, and `make`'s own.
@@ -30,23 +29,17 @@ pub(crate) fn folder(dir: Option<&Path>, name: &str, proof: &str, make: impl FnO
     if is_filled() {
         return Ok(folder);
     }
-    fs::create_dir_all(&root).map_err(Error::file("create", &root))?;
-    let fresh = root.join(format!(".{name}-{}-{:?}", std::process::id(), std::thread::current().id()));
-    let made = fs::create_dir_all(&fresh).map_err(Error::file("create", &fresh)).and_then(|()| make(&fresh));
-    let moved = made.and_then(|()| match fs::rename(&fresh, &folder) {
+    match whole::folder(&folder, make) {
         // Another process was first; what it made is the same.
-        Err(_) if is_filled() => Ok(()),
-        renamed => renamed.map_err(Error::file("write", &folder)),
-    });
-    if moved.is_err() || fresh.exists() {
-        // What is left half-made is of no use; that it cannot be removed changes nothing for the caller.
-        let _ = fs::remove_dir_all(&fresh);
+        Err(_) if is_filled() => Ok(folder),
+        made => made.map(|()| folder),
     }
-    moved.map(|()| folder)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files and folders that are there whole or not at all.
 
 use std::{
     ffi::OsString,
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::File`] where that fails; then nothing is left behind, and what was there stays.
 pub fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
-    let part = with_suffix(path, &format!(".{}-{:?}.part", std::process::id(), thread::current().id()));
+    let part = with_suffix(path, &format!(".{}.part", maker()));
     let written = || -> io::Result<()> {
         let mut file = BufWriter::new(File::create(&part)?);
         write(&mut file)?;
@@ -30,6 +30,28 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Resu
     })
 }
 
+/// Makes the folder `path`, and those above it: `fill` is given one beside it, which is renamed when all is there.
+///
+/// # Errors
+/// [`Error::File`] where that fails, and `fill`'s own; then nothing is left behind.
+pub(crate) fn folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let fresh = path.with_file_name(format!(".{}-{}", path.file_name().unwrap_or_default().to_string_lossy(), maker()));
+    let filled = fs::create_dir_all(&fresh)
+        .map_err(Error::file("create", path))
+        .and_then(|()| fill(&fresh))
+        .and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
+    if filled.is_err() {
+        // What is left half-made is of no use; that it cannot be removed adds nothing to the first error.
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    filled
+}
+
+/// Who makes it: no two at a time have the same name.
+fn maker() -> String {
+    format!("{}-{:?}", std::process::id(), thread::current().id())
+}
+
 /// A path whose file name goes on with `suffix`.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -40,6 +62,20 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_filled_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("above/folder");
+        let half = |folder: &Path| fs::write(folder.join("half"), "").map_err(Error::file("write", folder)).and(Err(Error::Worker));
+        assert!(matches!(folder(&path, half), Err(Error::Worker)));
+        assert_eq!(fs::read_dir(dir.path().join("above")).unwrap().count(), 0);
+        folder(&path, |folder| fs::write(folder.join("all"), "").map_err(Error::file("write", folder))).unwrap();
+        assert!(path.join("all").exists() && fs::read_dir(dir.path().join("above")).unwrap().count() == 1);
+        let file = path.join("all");
+        let below = folder(&file.join("folder"), |_| Ok(())).unwrap_err().to_string();
+        assert!(below.contains("cannot create") && below.contains("all/folder"), "{below}");
+    }
 
     #[test]
     fn what_cannot_be_written_whole_leaves_what_was_there() {

@@ -43,7 +43,7 @@ pub(crate) struct Calibrate {
     #[command(flatten)]
     models: Models,
     /// Share of ID objects that the threshold keeps
-    #[arg(long, value_name = "0..1", value_parser = exact_share, default_value = "0.95")]
+    #[arg(long, value_name = "0..1", value_parser = share::<f64>, default_value = "0.95")]
     keep: f64,
     /// Thresholds of their own, where there are enough objects: of each nearest class, of each stream
     #[arg(long, value_enum, value_delimiter = ',', value_name = "class,stream")]
@@ -64,8 +64,8 @@ pub(crate) struct Calibrate {
     #[arg(long)]
     check: bool,
     /// Exit with 3 when --check finds a smaller p-value
-    #[arg(long, value_name = "0..1", value_parser = share, requires = "check")]
-    min_p: Option<f32>,
+    #[arg(long, value_name = "0..1", value_parser = share::<f64>, requires = "check")]
+    min_p: Option<f64>,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
@@ -209,7 +209,7 @@ impl Calibrate {
     fn tell_drift(&self, read: &Read, document: &Document) -> Result<Outcome> {
         let drift = Drift::of(&read.independent, document)?;
         let (low, high) = drift.interval;
-        let holds = drift.p_value >= f64::from(self.min_p.unwrap_or(0.01));
+        let holds = drift.p_value >= self.min_p.unwrap_or(0.01);
         if self.json {
             say(&json!({"objects": drift.objects, "kept": drift.kept, "interval": [low, high], "wanted": document.keep, "distance": drift.distance, "p_value": drift.p_value, "holds": holds}).to_string());
         } else {
@@ -291,12 +291,6 @@ impl Calibrate {
         };
         Ok(Some(objects.map(known).collect()))
     }
-}
-
-/// A share as decimal as the user wrote it.
-fn exact_share(text: &str) -> Result<f64, String> {
-    share(text)?;
-    text.parse().map_err(|_| "wanted a number in 0..=1".to_owned())
 }
 
 fn percent(part: usize, whole: usize) -> String {

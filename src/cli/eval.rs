@@ -57,7 +57,7 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Exit with 3 when uniood's AUROC (a fraction) is lower; over several OOD sets, their mean
-    #[arg(long, value_name = "0..1", value_parser = share)]
+    #[arg(long, value_name = "0..1", value_parser = share::<f32>)]
     min_auroc: Option<f32>,
     /// JSON (uniood.eval/1) in place of the table
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -59,10 +60,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DELTA", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) ood_threshold: Option<f32>,
     /// Boxes with less confidence are dropped
-    #[arg(long, value_name = "0..1", value_parser = share, default_value_t = Selection::default().detection_threshold)]
+    #[arg(long, value_name = "0..1", value_parser = share::<f32>, default_value_t = Selection::default().detection_threshold)]
     pub(crate) detection_threshold: f32,
     /// Of two boxes that overlap by more, the less confident is dropped
-    #[arg(long, value_name = "0..1", value_parser = share, default_value_t = Selection::default().iou_threshold)]
+    #[arg(long, value_name = "0..1", value_parser = share::<f32>, default_value_t = Selection::default().iou_threshold)]
     pub(crate) iou_threshold: f32,
     /// The most confident objects of a frame that are scored; the others are reported unscored
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), default_value = "32")]
@@ -183,8 +184,8 @@ impl Settings {
     }
 }
 
-pub(crate) fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "wanted a number in 0..=1".to_owned())
+pub(crate) fn share<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    text.parse().ok().filter(|share| (T::from(0)..=T::from(1)).contains(share)).ok_or_else(|| "wanted a number in 0..=1".to_owned())
 }
 
 fn finite(text: &str) -> Result<f32, String> {

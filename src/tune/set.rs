@@ -11,6 +11,7 @@ use crate::{
     calibrate::{self, Document},
     combiner::Form,
     models::{DetectorManifest, MANIFEST, Manifest, ModelSet, SCHEMA},
+    whole,
 };
 
 /// Names in the folder that is written.
@@ -54,24 +55,8 @@ pub fn check_out(out: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Content`] where `out` is taken; [`Error::File`] where something cannot be read or written; then nothing is left behind.
 pub fn write_set(out: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
-    whole(out, |folder| fill(folder, name, tuned, origin))
-}
-
-/// Makes the folder `out`: `fill` is given one beside it, which is renamed when all is there.
-pub(crate) fn whole(out: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     check_out(out)?;
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
-    let fresh = parent.join(format!(".{}-{}", out.file_name().unwrap_or_default().to_string_lossy(), std::process::id()));
-    let written = fs::create_dir(&fresh)
-        .map_err(Error::file("create", &fresh))
-        .and_then(|()| fill(&fresh))
-        .and_then(|()| fs::rename(&fresh, out).map_err(Error::file("write", out)));
-    if written.is_err() {
-        // Half a set is of no use; that it cannot be removed changes nothing for the caller.
-        let _ = fs::remove_dir_all(&fresh);
-    }
-    written
+    whole::folder(out, |folder| fill(folder, name, tuned, origin))
 }
 
 fn fill(folder: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result<()> {
@@ -98,7 +83,8 @@ fn fill(folder: &Path, name: &str, tuned: &Tuned, origin: &Origin<'_>) -> Result
 /// # Errors
 /// As [`write_set`].
 pub fn write_calibrated(out: &Path, models: &ModelSet, calibration: &Document) -> Result<()> {
-    whole(out, |folder| {
+    check_out(out)?;
+    whole::folder(out, |folder| {
         let mut manifest = take_over_models(models, folder)?;
         if let Some(combiner) = models.combiner_path() {
             take_over(&combiner, &folder.join(COMBINER))?;

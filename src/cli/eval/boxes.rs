@@ -22,16 +22,16 @@ pub(super) struct Boxes {
     #[arg(long, value_name = "0..1")]
     detection_threshold: Option<Confidence>,
     /// Of two boxes that overlap by more, the less confident is dropped
-    #[arg(long, value_name = "0..1", value_parser = share, default_value_t = Selection::default().iou_threshold)]
+    #[arg(long, value_name = "0..1", value_parser = share::<f32>, default_value_t = Selection::default().iou_threshold)]
     iou_threshold: f32,
     /// Boxes with a shorter side below it, in pixels, are dropped
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(..=65_535), default_value_t = Selection::default().min_object_size)]
     min_object_size: u32,
     /// Move boxes by up to these shares of width and height, a run each: `0,.1,.3`
-    #[arg(long = "box-jitter", value_name = "SHARES", value_delimiter = ',', value_parser = share)]
+    #[arg(long = "box-jitter", value_name = "SHARES", value_delimiter = ',', value_parser = share::<f32>)]
     moved: Vec<f32>,
     /// Take these shares of the boxes away, a run each: `0,.25,.5`
-    #[arg(long = "drop-boxes", value_name = "SHARES", value_delimiter = ',', value_parser = share)]
+    #[arg(long = "drop-boxes", value_name = "SHARES", value_delimiter = ',', value_parser = share::<f32>)]
     dropped: Vec<f32>,
 }
 
