@@ -159,6 +159,9 @@ pub struct ModelReport<'a> {
 /// Milliseconds spent on a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TimingsReport {
+    /// Waiting for the detector and for batches; 0 in lines from before it was told.
+    #[serde(default)]
+    pub queue: f64,
     /// Detector.
     pub detect: f64,
     /// Pixels and dual encoder.
@@ -182,6 +185,7 @@ impl<'a> FrameReport<'a> {
             objects: objects.map(|(region_id, object)| ObjectReport::new(region_id, object, header)).collect(),
             image: answer.image.as_ref().map(|verdict| OodReport::new(verdict, header.model)),
             timings_ms: TimingsReport {
+                queue: milliseconds(answer.timings.queue),
                 detect: milliseconds(answer.timings.detect),
                 encode: milliseconds(answer.timings.encode),
                 total: milliseconds(answer.timings.total),
@@ -310,6 +314,7 @@ mod tests {
         Answer {
             objects: vec![object(Verdict::Scored(scored), label), object(Verdict::Unscored(Reason::MaxObjects), None)],
             timings: Timings {
+                queue: Duration::from_micros(900),
                 detect: Duration::from_micros(3100),
                 encode: Duration::from_nanos(21_700_400),
                 total: Duration::from_millis(26),
@@ -332,7 +337,7 @@ mod tests {
                 r#""nearest":"truck","scores":{"truck":0.214100003,"car":0.204999998},"model":{"name":"street-tiny"}}},"#,
                 r#"{"region_id":1,"x":12,"y":20,"w":72,"h":97,"roi_type":"object","detection":{"bounding_box":{"x_min":0.013020833,"#,
                 r#""y_min":0.037037037,"x_max":0.086979166,"y_max":0.21666667},"confidence":0.91},"ood":{"label":"unscored","reason":"max-objects"}}],"#,
-                r#""image":null,"timings_ms":{"detect":3.1,"encode":21.7,"total":26.0},"error":null}"#,
+                r#""image":null,"timings_ms":{"queue":0.9,"detect":3.1,"encode":21.7,"total":26.0},"error":null}"#,
             )
         );
     }

@@ -43,6 +43,8 @@ pub enum Reason {
     MaxObjects,
     /// The queue was full and `overload=bypass`.
     Overload,
+    /// Downstream said by QoS that the frame would come too late, and `qos=true`.
+    Late,
     /// The model run failed.
     Error,
 }
@@ -54,6 +56,7 @@ impl Reason {
         match self {
             Self::MaxObjects => "max-objects",
             Self::Overload => "overload",
+            Self::Late => "late",
             Self::Error => "error",
         }
     }

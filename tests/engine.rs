@@ -11,7 +11,7 @@ use common::completes_within;
 use model_set::golden_set;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
+    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, Stream, Ticket, no_abort},
     frame::Picture,
     geometry::BBox,
     models::ModelSet,
@@ -55,11 +55,11 @@ fn boxes(count: u8) -> Boxes {
     Boxes::Given((0..count).map(given).collect())
 }
 
-fn submit(engine: &Engine, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
+fn submit(stream: &Stream, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
     let (width, height) = (97, 61);
     let rgb = (0..width * height * 3).map(|i: u32| (i.wrapping_mul(u32::from(shade) + 11) >> 3).to_le_bytes()[0]).collect();
     let job = Job { frame: Arc::new(Picture { width, height, rgb }), boxes, settings: Arc::clone(settings) };
-    engine.submit(job, &no_abort()).unwrap()
+    stream.submit(job, &no_abort()).unwrap()
 }
 
 /// Ω of every object, then of the frame.
@@ -85,9 +85,10 @@ fn a_batch_of_many_frames_scores_each_object_as_a_batch_of_its_own_does() {
     completes_within(HANG, move || {
         let run = |batch_size| {
             let engine = Engine::open(&config(set.clone(), batch_size, None)).unwrap();
+            let stream = engine.stream();
             let settings = settings(&engine, |_| {});
-            let tickets: Vec<Ticket> = (0..9).map(|shade| submit(&engine, shade, boxes(shade % 4), &settings)).collect();
-            engine.flush();
+            let tickets: Vec<Ticket> = (0..9).map(|shade| submit(&stream, shade, boxes(shade % 4), &settings)).collect();
+            stream.flush();
             tickets.into_iter().flat_map(|ticket| omegas(&ticket.wait().unwrap())).collect::<Vec<_>>()
         };
         let alone = run(1);
@@ -101,10 +102,11 @@ fn another_class_list_closes_the_batch_and_no_frame_mixes_two() {
     let (_dir, set) = golden_set("quick_gelu_g7");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let stream = engine.stream();
         let all = settings(&engine, |_| {});
         let two = settings(&engine, |settings| settings.vocabulary = engine.vocabulary(&["bus", "raccoon"]).unwrap());
-        let tickets: Vec<Ticket> = (0..6).map(|shade| submit(&engine, shade, boxes(2), if shade % 2 == 0 { &all } else { &two })).collect();
-        engine.flush();
+        let tickets: Vec<Ticket> = (0..6).map(|shade| submit(&stream, shade, boxes(2), if shade % 2 == 0 { &all } else { &two })).collect();
+        stream.flush();
         let counts: Vec<usize> = tickets.into_iter().map(|ticket| omegas(&ticket.wait().unwrap())[1].len()).collect();
         assert_eq!(counts, [5, 2, 5, 2, 5, 2]);
     });
@@ -115,10 +117,11 @@ fn beyond_max_objects_the_most_confident_are_scored_and_order_is_kept() {
     let (_dir, set) = golden_set("no_cnn_g4_wide");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 4, Some(Duration::ZERO))).unwrap();
+        let stream = engine.stream();
         let settings = settings(&engine, |settings| settings.selection.max_objects = 2);
         let Boxes::Given(mut given) = boxes(4) else { unreachable!() };
         given.reverse();
-        let answer = submit(&engine, 1, Boxes::Given(given.clone()), &settings).wait().unwrap();
+        let answer = submit(&stream, 1, Boxes::Given(given.clone()), &settings).wait().unwrap();
         let scored: Vec<bool> = answer.objects.iter().map(|object| matches!(object.verdict, Verdict::Scored(_))).collect();
         assert_eq!(scored, [false, false, true, true]);
         assert_eq!(answer.objects[0].verdict, Verdict::Unscored(Reason::MaxObjects));
@@ -131,16 +134,17 @@ fn image_scope_takes_the_most_confident_box_alone_and_an_empty_frame_whole() {
     let (_dir, set) = golden_set("quick_gelu_g7");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 4, Some(Duration::ZERO))).unwrap();
+        let stream = engine.stream();
         let object = settings(&engine, |_| {});
         let image = settings(&engine, |settings| settings.scope = Scope::Image);
         let both = settings(&engine, |settings| settings.scope = Scope::Both);
-        let sole = omegas(&submit(&engine, 1, boxes(1), &object).wait().unwrap());
-        let answer = submit(&engine, 1, boxes(3), &image).wait().unwrap();
+        let sole = omegas(&submit(&stream, 1, boxes(1), &object).wait().unwrap());
+        let answer = submit(&stream, 1, boxes(3), &image).wait().unwrap();
         assert!(answer.objects.is_empty());
         assert_close(&omegas(&answer), &sole);
-        let whole = omegas(&submit(&engine, 1, Boxes::Detect, &object).wait().unwrap());
-        assert_close(&omegas(&submit(&engine, 1, boxes(0), &image).wait().unwrap()), &whole);
-        let answer = submit(&engine, 1, boxes(2), &both).wait().unwrap();
+        let whole = omegas(&submit(&stream, 1, Boxes::Detect, &object).wait().unwrap());
+        assert_close(&omegas(&submit(&stream, 1, boxes(0), &image).wait().unwrap()), &whole);
+        let answer = submit(&stream, 1, boxes(2), &both).wait().unwrap();
         assert_eq!((answer.objects.len(), answer.image.is_some()), (2, true));
         assert_close(&omegas(&answer)[2..], &sole);
     });
@@ -151,11 +155,12 @@ fn a_frame_without_objects_is_answered_at_once() {
     let (_dir, set) = golden_set("no_cnn_g4_wide");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let stream = engine.stream();
         let settings = settings(&engine, |_| {});
-        let held = submit(&engine, 1, boxes(1), &settings);
-        let empty = submit(&engine, 2, boxes(0), &settings).wait().unwrap();
+        let held = submit(&stream, 1, boxes(1), &settings);
+        let empty = submit(&stream, 2, boxes(0), &settings).wait().unwrap();
         assert!(empty.objects.is_empty() && empty.error.is_none());
-        engine.flush();
+        stream.flush();
         assert_eq!(held.wait().unwrap().objects.len(), 1);
     });
 }
@@ -165,10 +170,11 @@ fn an_engine_with_an_open_batch_and_dropped_tickets_ends() {
     let (_dir, set) = golden_set("no_cnn_g4_wide");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 16, None)).unwrap();
+        let stream = engine.stream();
         let settings = settings(&engine, |_| {});
-        let waiting = submit(&engine, 1, boxes(2), &settings);
-        drop(submit(&engine, 2, boxes(2), &settings));
-        drop(engine);
+        let waiting = submit(&stream, 1, boxes(2), &settings);
+        drop(submit(&stream, 2, boxes(2), &settings));
+        drop((stream, engine));
         assert_eq!(waiting.wait().unwrap().objects.len(), 2, "what was submitted before is still answered");
     });
 }
@@ -178,11 +184,12 @@ fn an_answer_comes_after_the_engine_let_the_pixels_go() {
     let (_dir, set) = golden_set("no_cnn_g4_wide");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 3, Some(Duration::ZERO))).unwrap();
+        let stream = engine.stream();
         let settings = settings(&engine, |_| {});
         for count in 0..4 {
             let frame = Arc::new(Picture { width: 20, height: 20, rgb: vec![7; 1200] });
             let job = Job { frame: frame.clone(), boxes: boxes(count), settings: settings.clone() };
-            engine.submit(job, &no_abort()).unwrap().wait().unwrap();
+            stream.submit(job, &no_abort()).unwrap().wait().unwrap();
             assert_eq!(Arc::strong_count(&frame), 1, "{count} boxes");
         }
     });
@@ -193,19 +200,20 @@ fn an_engine_that_nobody_waits_for_leaves_its_batches() {
     let (_dir, set) = golden_set("quick_gelu_g7");
     completes_within(HANG, move || {
         let engine = Engine::open(&config(set, 1024, None)).unwrap();
+        let stream = engine.stream();
         let settings = settings(&engine, |_| {});
-        let whole = submit(&engine, 0, boxes(4), &settings);
-        engine.flush();
+        let whole = submit(&stream, 0, boxes(4), &settings);
+        stream.flush();
         let one = std::time::Instant::now();
         whole.wait().unwrap();
         let one = one.elapsed();
         // Two hundred times that work is under way when the engine goes.
         for shade in 0..200 {
-            drop(submit(&engine, shade, boxes(4), &settings));
+            drop(submit(&stream, shade, boxes(4), &settings));
         }
-        engine.flush();
+        stream.flush();
         let dropped = std::time::Instant::now();
-        drop(engine);
+        drop((stream, engine));
         assert!(dropped.elapsed() < one * 100 + Duration::from_secs(1), "{:?}", dropped.elapsed());
     });
 }

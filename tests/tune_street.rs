@@ -66,6 +66,7 @@ fn tuned(street: &Path, camera: &str, settings: Settings, cache: &Path, out: &Pa
 /// Metrics of omega and of plain CLIP's best cosine on a test set's true boxes.
 fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
     let engine = Engine::open(&config(ModelSet::open(set).unwrap(), cache)).unwrap();
+    let stream = engine.stream();
     let classes = engine.models().manifest.classes.clone();
     let selection = Selection { max_objects: usize::MAX, ..Selection::default() };
     let vocabulary = engine.vocabulary(&classes).unwrap();
@@ -92,13 +93,13 @@ fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
         });
         let frame = Arc::new(picture.read().unwrap());
         let job = Job { frame, boxes: Boxes::Given(boxes.collect()), settings: Arc::clone(&settings) };
-        waiting.push_back((known.collect(), engine.submit(job, &no_abort()).unwrap()));
+        waiting.push_back((known.collect(), stream.submit(job, &no_abort()).unwrap()));
         if waiting.len() > 16 {
             let (known, ticket) = waiting.pop_front().unwrap();
             take(known, ticket);
         }
     }
-    engine.flush();
+    stream.flush();
     for (known, ticket) in waiting {
         take(known, ticket);
     }

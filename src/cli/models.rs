@@ -201,8 +201,9 @@ impl Check {
             keep_scores: true,
         };
         let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections), settings: Arc::new(settings) };
-        let ticket = engine.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
-        engine.flush();
+        let stream = engine.stream();
+        let ticket = stream.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
+        stream.flush();
         let answer = ticket.wait()?;
         if let Some(error) = answer.error {
             bail!("{error}");

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use uniood::{
-    engine::{Answer, Boxes, DetectorChoice, Engine, FrameSettings, Job, Ticket, no_abort},
+    engine::{Answer, Boxes, DetectorChoice, Engine, FrameSettings, Job, Stream, Ticket, no_abort},
     frame::Picture,
     picture,
     report::{FrameHeader, FrameReport},
@@ -73,6 +73,7 @@ impl Score {
         let models = self.models.open(&self.settings)?;
         let config = self.settings.engine(models, boxes.as_ref().map(|_| DetectorChoice::Upstream));
         let engine = Engine::open(&config)?;
+        let stream = engine.stream();
         let mut settings = self.settings.frame(&engine, self.scores.is_some())?;
         if boxes.is_some() {
             // Boxes that the user gave are all answered.
@@ -89,7 +90,7 @@ impl Score {
             while pending.len() < WINDOW
                 && let Some(path) = images.next()
             {
-                match submit(&engine, path.clone(), boxes.as_ref(), &settings) {
+                match submit(&stream, path.clone(), boxes.as_ref(), &settings) {
                     Ok(picture) => pending.push_back(picture),
                     Err(error) => {
                         bar.suspend(|| console::error(&error));
@@ -98,7 +99,7 @@ impl Score {
                 }
             }
             if config.batch_timeout.is_none() {
-                engine.flush();
+                stream.flush();
             }
             let Some(Pending { path, size, ticket }) = pending.pop_front() else { break };
             let answer = ticket.wait()?;
@@ -117,7 +118,7 @@ impl Score {
     }
 }
 
-fn submit(engine: &Engine, path: PathBuf, boxes: Option<&GivenBoxes>, settings: &Arc<FrameSettings>) -> Result<Pending> {
+fn submit(stream: &Stream, path: PathBuf, boxes: Option<&GivenBoxes>, settings: &Arc<FrameSettings>) -> Result<Pending> {
     let picture: Picture = picture::read(&path)?;
     let size = (picture.width, picture.height);
     let boxes = match boxes {
@@ -125,7 +126,7 @@ fn submit(engine: &Engine, path: PathBuf, boxes: Option<&GivenBoxes>, settings: 
         None => Boxes::Detect,
     };
     let job = Job { frame: Arc::new(picture), boxes, settings: Arc::clone(settings) };
-    let ticket = engine.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
+    let ticket = stream.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
     Ok(Pending { path, size, ticket })
 }
 
@@ -200,6 +201,7 @@ fn sentence(reason: Reason) -> &'static str {
     match reason {
         Reason::MaxObjects => "more objects than --max-objects",
         Reason::Overload => "no room in the queue",
+        Reason::Late => "late by quality of service",
         Reason::Error => "the model run failed",
     }
 }

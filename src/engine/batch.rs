@@ -1,4 +1,5 @@
-//! The batch stage: objects of many frames into one batch of pixels, closed when full, late, or flushed.
+//! The batch stage: objects of many frames, of streams in turn, into one batch of pixels, closed when full; or, once the
+//! encode stage has nothing to do, when late, flushed, holding an object that hurries, or in the way of objects of another class list.
 //!
 //! It writes the pixels of the next batch while the encode stage runs the last one.
 
@@ -7,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-
-use super::{detect::ToBatch, task::ObjectTask};
+use super::{
+    EngineHub,
+    detect::ToBatch,
+    hub::{Due, Next},
+    task::ObjectTask,
+};
 use crate::{
     pair::{PairSpec, write_pair},
     vocabulary::Vocabulary,
@@ -40,56 +44,99 @@ pub(super) struct Closing {
     pub(super) timeout: Option<Duration>,
 }
 
-/// Runs until the detect stage is gone or the encode stage is.
-pub(super) fn run(spec: &PairSpec, closing: Closing, objects: &Receiver<ToBatch>, batches: &Sender<Batch>) {
-    // The first object that did not fit the batch before it: another class list.
-    let mut next = None;
-    loop {
-        let first = match next.take().map_or_else(|| objects.recv(), |object| Ok(ToBatch::Object(object))) {
-            Ok(ToBatch::Object(object)) => object,
-            Ok(ToBatch::Flush) => continue,
-            Err(_) => return,
-        };
-        let opened = Instant::now();
-        let mut batch = Batch::open(&first, spec, closing.size);
-        batch.push(first, spec);
-        while batch.rows.len() < closing.size {
-            let message = match closing.timeout {
-                Some(timeout) => objects.recv_deadline(opened + timeout),
-                None => objects.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match message {
-                Ok(ToBatch::Object(object)) if batch.takes(&object) => batch.push(object, spec),
-                Ok(ToBatch::Object(object)) => {
-                    next = Some(object);
-                    break;
+/// Runs until the detect stage is done or another is gone.
+pub(super) fn run(spec: &PairSpec, closing: Closing, hub: &EngineHub) {
+    let mut open: Option<Open> = None;
+    while let Some(next) = hub.next_object(|next| open.as_ref().is_none_or(|open| open.takes(next)), Open::due(open.as_ref())) {
+        match next {
+            Next::Object(_, ToBatch::Object(object)) => {
+                let open = open.get_or_insert_with(|| Open::new(&object, spec, closing.size));
+                open.push(object, spec, closing.timeout);
+            }
+            Next::Object(stream, ToBatch::Flush) => {
+                if let Some(open) = open.as_mut().filter(|open| open.batch.rows.iter().any(|row| row.frame.stream() == stream)) {
+                    open.due_at(Instant::now());
                 }
-                Ok(ToBatch::Flush) | Err(_) => break,
+            }
+            Next::Close => {
+                if let Some(open) = open.take()
+                    && !hub.put_batch(open.batch)
+                {
+                    return;
+                }
             }
         }
-        if !batch.rows.is_empty() && batches.send(batch).is_err() {
+        if let Some(full) = open.take_if(|open| open.batch.rows.len() >= closing.size)
+            && !hub.put_batch(full.batch)
+        {
             return;
         }
     }
+    if let Some(open) = open {
+        hub.put_batch(open.batch);
+    }
+    hub.batch_ended();
 }
 
-impl Batch {
-    fn open(first: &ObjectTask, spec: &PairSpec, size: usize) -> Self {
+/// The batch that is being filled.
+struct Open {
+    batch: Batch,
+    since: Instant,
+    due: Option<Instant>,
+}
+
+impl Open {
+    fn new(first: &ObjectTask, spec: &PairSpec, size: usize) -> Self {
         let bytes = size * spec.bytes();
-        Self {
+        let batch = Batch {
             rows: Vec::with_capacity(size),
             target: Vec::with_capacity(bytes),
             background: Vec::with_capacity(bytes),
             has_context: Vec::with_capacity(size),
             vocabulary: Arc::clone(&first.frame.settings().vocabulary),
             pixels: Duration::ZERO,
+        };
+        Self { batch, since: Instant::now(), due: None }
+    }
+
+    fn takes(&self, next: &ToBatch) -> bool {
+        match next {
+            ToBatch::Object(object) => {
+                self.batch.rows.is_empty() || Arc::ptr_eq(&self.batch.vocabulary, &object.frame.settings().vocabulary)
+            }
+            ToBatch::Flush => true,
         }
     }
 
-    fn takes(&self, object: &ObjectTask) -> bool {
-        Arc::ptr_eq(&self.vocabulary, &object.frame.settings().vocabulary)
+    /// When the batch closes that is not full.
+    fn due(open: Option<&Self>) -> Due {
+        match open {
+            Some(open) if !open.batch.rows.is_empty() => open.due.map_or(Due::WhenOthersWait, Due::At),
+            _ => Due::Never,
+        }
     }
 
+    fn due_at(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn push(&mut self, object: ObjectTask, spec: &PairSpec, timeout: Option<Duration>) {
+        if self.batch.rows.is_empty() {
+            self.since = Instant::now();
+            self.due = None;
+            self.batch.vocabulary = Arc::clone(&object.frame.settings().vocabulary);
+        }
+        if object.frame.hurries() {
+            self.due_at(self.since);
+        }
+        if let Some(late) = timeout.and_then(|timeout| self.since.checked_add(timeout)) {
+            self.due_at(late);
+        }
+        self.batch.push(object, spec);
+    }
+}
+
+impl Batch {
     /// Writes an object's pair behind the others; one whose frame nobody waits for is left out.
     fn push(&mut self, object: ObjectTask, spec: &PairSpec) {
         if object.frame.is_cancelled() {
@@ -111,7 +158,7 @@ impl Batch {
             Err(error) => {
                 self.target.truncate(at);
                 self.background.truncate(at);
-                object.frame.failed(object.slot, &error, spent);
+                object.frame.failed(object.slot, &error, started, spent);
             }
         }
     }

@@ -1,16 +1,14 @@
 //! The detect stage: frames to boxes, boxes to objects. One thread; frames leave it in the order they came.
 
 use std::{
-    iter,
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
-use crossbeam_channel::{Receiver, SendError, Sender};
-
 use super::{
-    Answer, Boxes, Scope,
+    Answer, Boxes, EngineHub, Scope, Timings,
     detector::Detector,
+    stream::Place,
     task::{FrameTask, ObjectTask, Slot, Submitted, waiting},
 };
 use crate::{
@@ -21,7 +19,7 @@ use crate::{
 
 /// What comes to the detect stage.
 pub(super) enum ToDetect {
-    Frame(Submitted, Boxes),
+    Frame(Submitted, Boxes, Place),
     Flush,
 }
 
@@ -31,32 +29,34 @@ pub(super) enum ToBatch {
     Flush,
 }
 
-/// Runs until the engine closes `jobs` or the batch stage is gone.
-pub(super) fn run(mut detector: Option<Detector>, jobs: &Receiver<ToDetect>, objects: &Sender<ToBatch>) {
+/// Runs until the engine closes or another stage is gone.
+pub(super) fn run(mut detector: Option<Detector>, hub: &EngineHub) {
     let frames = detector.as_ref().map_or(1, Detector::frames);
-    while let Ok(first) = jobs.recv() {
-        // What waits already goes into the same run of the detector; nothing is waited for.
-        let mut flush = false;
+    // What waits already goes into the same run of the detector; nothing is waited for.
+    while let Some(taken) = hub.take_frames(frames) {
+        let mut flushed = Vec::new();
         let mut waiting: Vec<(Submitted, Boxes)> = Vec::new();
-        for job in iter::once(first).chain(jobs.try_iter()) {
-            match job {
-                ToDetect::Frame(submitted, _) if submitted.cancelled.load(Ordering::Relaxed) => {}
-                ToDetect::Frame(submitted, boxes) => waiting.push((submitted, boxes)),
-                ToDetect::Flush => flush = true,
-            }
-            if flush || waiting.len() >= frames {
-                break;
+        for (stream, frame) in taken {
+            match frame {
+                ToDetect::Frame(submitted, ..) if submitted.is_cancelled() => {}
+                ToDetect::Frame(submitted, boxes, place) => {
+                    // The stream may send its next while this one is looked at.
+                    drop(place);
+                    waiting.push((submitted, boxes));
+                }
+                ToDetect::Flush => flushed.push(stream),
             }
         }
-        let found = found(detector.as_mut(), waiting, objects);
-        if found.is_err() || (flush && objects.send(ToBatch::Flush).is_err()) {
-            return;
+        found(detector.as_mut(), waiting, hub);
+        for stream in flushed {
+            hub.put_objects(stream, [ToBatch::Flush]);
         }
     }
+    hub.detect_ended();
 }
 
 /// Finds the objects of waiting frames and sends them on, in the frames' order.
-fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, objects: &Sender<ToBatch>) -> Result<(), SendError<ToBatch>> {
+fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, hub: &EngineHub) {
     let started = Instant::now();
     let detected = match detector {
         Some(detector) => {
@@ -83,11 +83,10 @@ fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, obje
                 continue;
             }
         };
-        for task in tasks(submitted, &detections, share) {
-            objects.send(ToBatch::Object(task))?;
-        }
+        let stream = submitted.stream;
+        let spent = Timings { queue: started.saturating_duration_since(submitted.at), detect: share, ..Timings::default() };
+        hub.put_objects(stream, tasks(submitted, &detections, spent).into_iter().map(ToBatch::Object));
     }
-    Ok(())
 }
 
 fn failed_image(scope: Scope) -> Option<Verdict> {
@@ -121,7 +120,7 @@ fn objects(detections: &[Detection], width: u32, height: u32, selection: &Select
 }
 
 /// What the scope asks to be encoded of a frame; one that has nothing is answered here.
-fn tasks(submitted: Submitted, detections: &[Detection], detect: Duration) -> Vec<ObjectTask> {
+fn tasks(submitted: Submitted, detections: &[Detection], spent: Timings) -> Vec<ObjectTask> {
     let (width, height) = size(&submitted);
     let scope = submitted.settings.scope;
     let objects = objects(detections, width, height, &submitted.settings.selection);
@@ -136,8 +135,7 @@ fn tasks(submitted: Submitted, detections: &[Detection], detect: Duration) -> Ve
         let sole = objects.iter().max_by(|a, b| a.detection.confidence.total_cmp(&b.detection.confidence)).map(|object| object.rect);
         wanted.extend(sole.or_else(|| Rect::whole(width, height)).map(|rect| (Slot::Image, rect, false)));
     }
-    let mut answer = Answer { image: failed_image(scope), ..Answer::default() };
-    answer.timings.detect = detect;
+    let mut answer = Answer { image: failed_image(scope), timings: spent, ..Answer::default() };
     if scope != Scope::Image {
         answer.objects = objects;
     }

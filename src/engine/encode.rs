@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use crossbeam_channel::Receiver;
 use ndarray::{Array2, ArrayView1, ArrayView4};
 
-use super::{Device, EngineConfig, Session, batch::Batch, cache, session::Terminator};
+use super::{Device, EngineConfig, EngineHub, Session, batch::Batch, cache, session::Terminator};
 use crate::{Error, Result, graph, score::ClassScores};
 
 /// The dual encoder with its session. `ObjectPair* ─▶ DualEncoding* ─▶ ClassScores*`, all inside the graph.
@@ -57,9 +56,9 @@ impl Encoder {
     }
 }
 
-/// Runs until the batch stage is gone.
-pub(super) fn run(mut encoder: Encoder, batches: &Receiver<Batch>) {
-    for batch in batches {
+/// Runs until the batch stage is done or another is gone.
+pub(super) fn run(mut encoder: Encoder, hub: &EngineHub) {
+    while let Some(batch) = hub.take_batch() {
         if batch.rows.iter().all(|row| row.frame.is_cancelled()) {
             continue;
         }
@@ -70,13 +69,13 @@ pub(super) fn run(mut encoder: Encoder, batches: &Receiver<Batch>) {
         match scores {
             Ok(scores) => {
                 for (row, scores) in batch.rows.iter().zip(&scores) {
-                    row.frame.scored(row.slot, scores, spent);
+                    row.frame.scored(row.slot, scores, started, spent);
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "encode");
                 for row in &batch.rows {
-                    row.frame.failed(row.slot, &error.to_string(), spent);
+                    row.frame.failed(row.slot, &error.to_string(), started, spent);
                 }
             }
         }

@@ -82,6 +82,8 @@ pub struct Answer {
 /// Time spent on one frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Timings {
+    /// Waiting: for the detect stage, then for the last batch with one of its objects to be run.
+    pub queue: Duration,
     /// Detector with its pre- and post-processing; its share of the batch.
     pub detect: Duration,
     /// Pixels of the pairs and the dual encoder; its share of the batches.

@@ -1,13 +1,13 @@
 //! The way of a frame on worker threads; every channel bounded.
 //!
 //! ```text
-//! submit ─▶ detect ─▶ batch ─▶ encode ─▶ the frame's own ticket
-//!           boxes     pixels   Ω
+//! streams ─▶ detect ─▶ batch ─▶ encode ─▶ the frame's own ticket
+//!            boxes     pixels   Ω
 //! ```
 //!
-//! A [`Job`] goes in with [`Engine::submit`], a [`Ticket`] comes back at once: the receiving end of that
-//! frame's own one-shot reply. Batches hold objects of many frames, so frames may be answered in any order;
-//! whoever keeps tickets in a queue has order. This module alone names ONNX Runtime.
+//! A [`Job`] goes in with [`Stream::submit`], a [`Ticket`] comes back at once: the receiving end of that
+//! frame's own one-shot reply. Streams are served in turn, and batches hold objects of many frames of many streams, so
+//! frames may be answered in any order; whoever keeps tickets in a queue has order. This module alone names ONNX Runtime.
 
 mod batch;
 mod cache;
@@ -17,22 +17,31 @@ mod detector;
 mod device;
 mod encode;
 mod features;
+mod hub;
 mod job;
+mod registry;
 mod runtime;
 mod session;
+mod stages;
+mod stream;
 mod task;
 mod texts;
+mod turns;
+
+/// What [`hub`] is made of; `tests/interleavings.rs` compiles it with shuttle's in place of these.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
-    time::Instant,
 };
 
-use crossbeam_channel::{Sender, TrySendError, bounded, never, select};
+use crossbeam_channel::never;
 
 pub use config::{DetectorChoice, EngineConfig};
 pub use detector::Detector;
@@ -41,21 +50,35 @@ pub use features::{FeatureEncoder, Pair};
 pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
 pub use session::{Element, Input, Outputs, Port, Session};
+pub use stages::{StageTimes, Times};
+pub use stream::{Scheduling, Stream};
 pub use texts::encodings as text_encodings;
 
-use self::{batch::Closing, detect::ToDetect, session::Terminator, task::Submitted};
+use self::{
+    batch::{Batch, Closing},
+    detect::{ToBatch, ToDetect},
+    hub::Hub,
+    session::Terminator,
+    turns::StreamKey,
+};
 use crate::{Error, Result, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};
 
-/// Frames waiting for the detect stage: one under way, one ready.
-const JOBS: usize = 2;
+/// What waits for each stage.
+type EngineHub = Hub<ToDetect, ToBatch, Batch>;
 
-/// One per model set, device and detector; shared by every stream that uses it.
+/// The class lists in use, each with its texts.
+type Vocabularies = Vec<(Vec<String>, Weak<Vocabulary>)>;
+
+/// One per model set, device and detector; shared by every [`Stream`] of it.
 ///
 /// Dropping it ends its threads: after the frames that somebody still holds a ticket for, at once where nobody does.
 pub struct Engine {
     config: EngineConfig,
     device_words: String,
-    jobs: Option<Sender<ToDetect>>,
+    hub: Arc<EngineHub>,
+    /// Streams there have been.
+    streams: AtomicU64,
+    vocabularies: Mutex<Vocabularies>,
     /// Tickets that are held somewhere.
     waiting: Arc<AtomicUsize>,
     encoder: Terminator,
@@ -67,7 +90,7 @@ impl Engine {
     ///
     /// # Errors
     /// Whatever a model set, a device or ONNX Runtime can be wrong in.
-    pub fn open(config: &EngineConfig) -> Result<Self> {
+    pub fn open(config: &EngineConfig) -> Result<Arc<Self>> {
         let spec = PairSpec::new(config.models.clip.vision.image_size, config.models.clip.image_mean);
         let encoder = encode::Encoder::open(config)?;
         let detector = detector::Detector::open(config)?;
@@ -77,24 +100,48 @@ impl Engine {
             device => device.to_string(),
         };
 
-        let (jobs, to_detect) = bounded(JOBS);
-        let (objects, to_batch) = bounded(config.batch_size.max(1));
-        let (batches, to_encode) = bounded(1);
         let closing = Closing { size: config.batch_size.max(1), timeout: config.batch_timeout };
+        let hub = Arc::new(Hub::new(closing.size));
         let workers = vec![
-            spawn("uniood-encode", move || encode::run(encoder, &to_encode))?,
-            spawn("uniood-batch", move || batch::run(&spec, closing, &to_batch, &batches))?,
-            spawn("uniood-detect", move || detect::run(detector, &to_detect, &objects))?,
+            spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub))?,
+            spawn("uniood-batch", &hub, move |hub| batch::run(&spec, closing, hub))?,
+            spawn("uniood-detect", &hub, move |hub| detect::run(detector, hub))?,
         ];
-        Ok(Self { config: config.clone(), device_words, jobs: Some(jobs), waiting: Arc::default(), encoder: terminator, workers })
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            device_words,
+            hub,
+            streams: AtomicU64::new(0),
+            vocabularies: Mutex::default(),
+            waiting: Arc::default(),
+            encoder: terminator,
+            workers,
+        }))
     }
 
-    /// The texts of a class list under the set's templates; runs the text tower (some 10 ms a class).
+    /// The texts of a class list under the set's templates; runs the text tower (some 10 ms a class) unless somebody has
+    /// those of the same list. Objects share a batch only where they share this.
     ///
     /// # Errors
     /// [`Error::Classes`] for an unusable list or an over-long name.
     pub fn vocabulary<S: AsRef<str>>(&self, classes: &[S]) -> Result<Arc<Vocabulary>> {
-        texts::vocabulary(&self.config, classes).map(Arc::new)
+        let list: Vec<String> = classes.iter().map(|class| class.as_ref().to_owned()).collect();
+        if let Some(known) = self.known(&list, None) {
+            return Ok(known);
+        }
+        let vocabulary = texts::vocabulary(&self.config, classes).map(Arc::new)?;
+        Ok(self.known(&list, Some(&vocabulary)).unwrap_or(vocabulary))
+    }
+
+    /// The list's texts where somebody has them; `new` is kept where nobody has.
+    fn known(&self, list: &[String], new: Option<&Arc<Vocabulary>>) -> Option<Arc<Vocabulary>> {
+        let mut all = self.vocabularies.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, vocabulary)| vocabulary.strong_count() > 0);
+        let known = all.iter().find(|(known, _)| known == list).and_then(|(_, vocabulary)| vocabulary.upgrade());
+        if let (None, Some(new)) = (&known, new) {
+            all.push((list.to_owned(), Arc::downgrade(new)));
+        }
+        known
     }
 
     /// The model set.
@@ -109,53 +156,20 @@ impl Engine {
         &self.device_words
     }
 
-    /// Queues a frame; waits while the queue is full. A frame that meets a dead worker gets a ticket that says so.
-    ///
-    /// # Errors
-    /// [`Aborted`] when `abort` closed before there was room.
-    pub fn submit(&self, job: Job, abort: &Abort) -> Result<Ticket, Aborted> {
-        let (message, ticket) = self.message(job);
-        select! {
-            send(self.jobs(), message) -> _ => Ok(ticket),
-            recv(abort) -> _ => Err(Aborted),
-        }
+    /// Whether a worker thread died: every ticket says so, and no frame is answered any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.hub.is_broken()
     }
 
-    /// Queues a frame if there is room now; else hands the job back (`overload=bypass`).
-    ///
-    /// # Errors
-    /// The job itself when the queue is full.
-    pub fn try_submit(&self, job: Job) -> Result<Ticket, Job> {
-        let (message, ticket) = self.message(job);
-        match self.jobs().try_send(message) {
-            Err(TrySendError::Full(ToDetect::Frame(submitted, boxes))) => {
-                Err(Job { frame: submitted.frame, boxes, settings: submitted.settings })
-            }
-            _ => Ok(ticket),
-        }
-    }
-
-    /// Closes the open batch behind everything submitted so far: call it before waiting for the last tickets.
-    pub fn flush(&self) {
-        // A dead worker has no open batch.
-        let _ = self.jobs().send(ToDetect::Flush);
-    }
-
-    fn message(&self, job: Job) -> (ToDetect, Ticket) {
-        let (reply, answer) = bounded(1);
-        let ticket = Ticket::new(answer, &self.waiting);
-        let submitted = Submitted { frame: job.frame, settings: job.settings, reply, cancelled: ticket.cancelled(), at: Instant::now() };
-        (ToDetect::Frame(submitted, job.boxes), ticket)
-    }
-
-    fn jobs(&self) -> &Sender<ToDetect> {
-        self.jobs.as_ref().expect("the sender is taken in drop alone")
+    fn new_key(&self) -> StreamKey {
+        StreamKey(self.streams.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.hub.close();
         if self.waiting.load(Ordering::Relaxed) == 0 {
             // Nobody waits for the batch under way, which may take seconds.
             self.encoder.terminate();
@@ -167,10 +181,26 @@ impl Drop for Engine {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+/// A worker that panics takes the others with it: without one of them nothing is answered.
+struct Fails<'a>(&'a EngineHub);
+
+impl Drop for Fails<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
+        }
+    }
+}
+
+fn spawn(name: &str, hub: &Arc<EngineHub>, run: impl FnOnce(&EngineHub) + Send + 'static) -> Result<JoinHandle<()>> {
+    let hub = Arc::clone(hub);
+    let worker = move || {
+        let fails = Fails(&hub);
+        run(fails.0);
+    };
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(run)
+        .spawn(worker)
         .map_err(|error| Error::Runtime(format!("cannot start thread {name}: {error}; close other programs")))
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Answer, FrameSettings, Timings};
+use super::{Answer, FrameSettings, turns::StreamKey};
 use crate::{
     Result,
     frame::{Frame, FrameSource},
@@ -31,12 +31,18 @@ pub(super) struct FrameTask {
     open: Mutex<Open>,
     cancelled: Arc<AtomicBool>,
     submitted: Instant,
+    stream: StreamKey,
+    hurries: bool,
+    /// When its objects were known.
+    detected: Instant,
 }
 
 /// The answer as far as it is known.
 struct Open {
     answer: Answer,
     reply: Option<Sender<Answer>>,
+    /// The longest that one of its objects waited for its batch to be run.
+    waited: Duration,
 }
 
 /// Where an object's score goes.
@@ -64,6 +70,16 @@ pub(super) struct Submitted {
     pub(super) reply: Sender<Answer>,
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) at: Instant,
+    pub(super) stream: StreamKey,
+    /// Its objects wait for an idle encoder alone.
+    pub(super) hurries: bool,
+}
+
+impl Submitted {
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
 }
 
 impl FrameTask {
@@ -74,14 +90,26 @@ impl FrameTask {
             pixels: Mutex::new(Some(submitted.frame)),
             base: OnceLock::new(),
             missing: AtomicUsize::new(missing),
-            open: Mutex::new(Open { answer, reply: Some(submitted.reply) }),
+            open: Mutex::new(Open { answer, reply: Some(submitted.reply), waited: Duration::ZERO }),
             cancelled: submitted.cancelled,
             submitted: submitted.at,
+            stream: submitted.stream,
+            hurries: submitted.hurries,
+            detected: Instant::now(),
         })
     }
 
     pub(super) fn settings(&self) -> &FrameSettings {
         &self.settings
+    }
+
+    pub(super) const fn stream(&self) -> StreamKey {
+        self.stream
+    }
+
+    /// Whether its objects wait for an idle encoder alone.
+    pub(super) const fn hurries(&self) -> bool {
+        self.hurries
     }
 
     /// Whether nobody waits for the answer any more.
@@ -97,27 +125,28 @@ impl FrameTask {
         read(&frame, base.as_ref().map_err(Clone::clone)?).map_err(|error| error.to_string())
     }
 
-    /// Notes one object's score and the time spent on it; the last one sends the answer.
-    pub(super) fn scored(&self, slot: Slot, scores: &ClassScores, spent: Duration) {
+    /// Notes one object's score, when its batch was begun, and the time spent on it; the last one sends the answer.
+    pub(super) fn scored(&self, slot: Slot, scores: &ClassScores, begun: Instant, spent: Duration) {
         let settings = &self.settings;
         match judge(scores, &settings.vocabulary, settings.threshold, settings.calibration.as_deref(), settings.keep_scores) {
-            Ok(scored) => self.note(slot, Verdict::Scored(scored), spent, None),
-            Err(error) => self.failed(slot, &error.to_string(), spent),
+            Ok(scored) => self.note(slot, Verdict::Scored(scored), begun, spent, None),
+            Err(error) => self.failed(slot, &error.to_string(), begun, spent),
         }
     }
 
     /// Notes that one object could not be scored.
-    pub(super) fn failed(&self, slot: Slot, error: &str, spent: Duration) {
-        self.note(slot, Verdict::Unscored(Reason::Error), spent, Some(error));
+    pub(super) fn failed(&self, slot: Slot, error: &str, begun: Instant, spent: Duration) {
+        self.note(slot, Verdict::Unscored(Reason::Error), begun, spent, Some(error));
     }
 
-    fn note(&self, slot: Slot, verdict: Verdict, spent: Duration, error: Option<&str>) {
+    fn note(&self, slot: Slot, verdict: Verdict, begun: Instant, spent: Duration, error: Option<&str>) {
         let mut open = lock(&self.open);
         match slot {
             Slot::Object(index) => open.answer.objects[index].verdict = verdict,
             Slot::Image => open.answer.image = Some(verdict),
         }
         open.answer.timings.encode += spent;
+        open.waited = open.waited.max(begun.saturating_duration_since(self.detected));
         if let Some(error) = error {
             open.answer.error.get_or_insert_with(|| error.to_owned());
         }
@@ -132,7 +161,8 @@ impl FrameTask {
         drop(lock(&self.pixels).take());
         let mut open = lock(&self.open);
         let mut answer = std::mem::take(&mut open.answer);
-        answer.timings = Timings { total: self.submitted.elapsed(), ..answer.timings };
+        answer.timings.queue += open.waited;
+        answer.timings.total = self.submitted.elapsed();
         let reply = open.reply.take();
         drop(open);
         if let Some(reply) = reply {

@@ -33,6 +33,23 @@ pub enum Overload {
     Bypass,
 }
 
+/// `scheduling-policy`: what a batch that is not full waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodSchedulingPolicy")]
+pub enum SchedulingPolicy {
+    /// What suits the pipeline.
+    #[default]
+    #[enum_value(name = "Auto: latency in a live pipeline, else throughput", nick = "auto")]
+    Auto,
+    /// For nothing but the encoder.
+    #[enum_value(name = "Latency: a batch closes as soon as the encoder has nothing to do", nick = "latency")]
+    Latency,
+    /// For more objects.
+    #[enum_value(name = "Throughput: a batch closes when it is full or batch-timeout is over", nick = "throughput")]
+    Throughput,
+}
+
 /// `precision`: the numbers the models compute in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]

@@ -6,14 +6,12 @@
 //!
 //! The lane is bounded by items and by bytes. [`Lane::close`] ends every wait, in the lane and on a ticket.
 
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, convert::Infallible};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use uniood::engine::{Abort, Aborted};
+
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How much a lane holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +100,11 @@ impl<T> Lane<T> {
         }
     }
 
+    /// Items that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// Ends every wait and drops what is queued.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -132,139 +135,5 @@ impl<T> Lane<T> {
     /// A panic while the lock was held leaves a queue that is still whole.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{sync::Arc, thread, time::Duration};
-
-    const WIDE: Limit = Limit { items: 16, bytes: usize::MAX };
-
-    /// Runs `body` on its own thread and fails when it does not end in time.
-    fn ends_in_time(body: impl FnOnce() + Send + 'static) {
-        let (done, ended) = bounded::<()>(1);
-        let thread = thread::Builder::new()
-            .spawn(move || {
-                body();
-                drop(done);
-            })
-            .unwrap();
-        let outcome = ended.recv_timeout(Duration::from_secs(20));
-        assert_eq!(outcome, Err(crossbeam_channel::RecvTimeoutError::Disconnected), "it hangs");
-        thread.join().unwrap();
-    }
-
-    #[test]
-    fn order_is_kept_over_100_runs_of_uneven_work() {
-        ends_in_time(|| {
-            for run in 0..100_u64 {
-                let lane = Arc::new(Lane::new(WIDE));
-                let (work, jobs) = bounded::<(u64, Sender<u64>)>(64);
-                let workers: Vec<_> = (0..4)
-                    .map(|_| {
-                        let jobs = jobs.clone();
-                        thread::Builder::new()
-                            .spawn(move || {
-                                for (number, reply) in jobs {
-                                    // Busy for an uneven while, so that replies come in another order than the jobs.
-                                    let turns = (number.wrapping_mul(2_654_435_761).wrapping_add(run * 97) >> 3) % 2_000;
-                                    std::hint::black_box((0..turns).fold(number, |sum, turn| sum.wrapping_mul(31) ^ turn));
-                                    reply.send(number).unwrap();
-                                }
-                            })
-                            .unwrap()
-                    })
-                    .collect();
-                let feeder = {
-                    let lane = Arc::clone(&lane);
-                    thread::Builder::new()
-                        .spawn(move || {
-                            for number in 0..60 {
-                                let (reply, ticket) = bounded(1);
-                                work.send((number, reply)).unwrap();
-                                lane.push(ticket, 1, || ()).unwrap();
-                            }
-                        })
-                        .unwrap()
-                };
-                for number in 0..60 {
-                    let ticket = lane.next().unwrap();
-                    assert_eq!(lane.wait(&ticket), Ok(Some(number)), "run {run}");
-                }
-                feeder.join().unwrap();
-                drop(jobs);
-                for worker in workers {
-                    worker.join().unwrap();
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn close_ends_a_push_that_waits_for_room() {
-        ends_in_time(|| {
-            let lane = Arc::new(Lane::new(Limit { items: 1, bytes: 100 }));
-            lane.push(1, 1, || ()).unwrap();
-            let (waits, waiting) = bounded(1);
-            let pusher = {
-                let lane = Arc::clone(&lane);
-                thread::Builder::new().spawn(move || lane.push(2, 1, || waits.send(()).unwrap())).unwrap()
-            };
-            waiting.recv().unwrap();
-            lane.close();
-            assert_eq!(pusher.join().unwrap(), Err(Aborted));
-        });
-    }
-
-    #[test]
-    fn close_ends_a_wait_for_an_item_and_for_a_ticket() {
-        ends_in_time(|| {
-            let lane = Arc::new(Lane::<Receiver<()>>::new(WIDE));
-            let (_never, ticket) = bounded::<()>(1);
-            let takers = [
-                {
-                    let lane = Arc::clone(&lane);
-                    thread::Builder::new().spawn(move || lane.next().map(|_| ())).unwrap()
-                },
-                {
-                    let lane = Arc::clone(&lane);
-                    thread::Builder::new().spawn(move || lane.wait(&ticket).map(|_| ())).unwrap()
-                },
-            ];
-            lane.close();
-            for taker in takers {
-                assert_eq!(taker.join().unwrap(), Err(Aborted));
-            }
-            assert_eq!(lane.push(bounded(1).1, 1, || ()), Err(Aborted));
-        });
-    }
-
-    #[test]
-    fn a_dropped_reply_is_told_from_an_abort() {
-        let lane = Lane::<()>::new(WIDE);
-        let (reply, ticket) = bounded::<u8>(1);
-        drop(reply);
-        assert_eq!(lane.wait(&ticket), Ok(None));
-    }
-
-    #[test]
-    fn two_heavy_items_fit_and_a_third_waits() {
-        let lane = Lane::new(Limit { items: 16, bytes: 10 });
-        lane.push('a', 100, || panic!("there is room")).unwrap();
-        lane.push('b', 100, || panic!("there is room")).unwrap();
-        assert!(lane.is_full(&lane.lock(), 100));
-        lane.next().unwrap();
-        assert!(!lane.is_full(&lane.lock(), 100));
-    }
-
-    #[test]
-    fn closing_drops_what_is_queued() {
-        let lane = Lane::new(WIDE);
-        let item = Arc::new(());
-        lane.push(Arc::clone(&item), 1, || ()).unwrap();
-        lane.close();
-        assert_eq!(Arc::strong_count(&item), 1);
     }
 }

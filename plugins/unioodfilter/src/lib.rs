@@ -26,7 +26,12 @@ mod settings;
 mod source;
 mod stats;
 
-pub use choices::{Background, Overload, Precision, Scope, Tracker};
+/// What [`lane`] is made of; `tests/lane/` compiles it with shuttle's in place of these.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
+
+pub use choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
 pub use filter::UniOodFilter;
 pub use meta::{NAME as META_NAME, OodMeta, OodObject, Region};
 

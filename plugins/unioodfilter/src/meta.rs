@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! uniood-frame, version=(uint)1, stream-id=(string), frame-id=(uint64), model=(string),
-//!   detect=(uint64)ns, encode=(uint64)ns, total=(uint64)ns,
+//!   queue=(uint64)ns, detect=(uint64)ns, encode=(uint64)ns, total=(uint64)ns,
 //!   [timestamp=(uint64)ns,] [error=(string),] [unscored=(string)reason,] [image=(structure)verdict,]
 //!   objects=(list){ object, id=(int), confidence=(float), [label=(string), label-id=(uint),]
 //!                   [x, y, w, h=(uint),] verdict=(structure)verdict }
@@ -129,7 +129,12 @@ impl OodMeta {
                 Ok(image) => Some(read_verdict(&image)?),
                 Err(_) => None,
             },
-            timings: Timings { detect: duration("detect")?, encode: duration("encode")?, total: duration("total")? },
+            timings: Timings {
+                queue: duration("queue")?,
+                detect: duration("detect")?,
+                encode: duration("encode")?,
+                total: duration("total")?,
+            },
             unscored: match structure.get::<&str>("unscored") {
                 Ok(reason) => Some(read_reason(reason)?),
                 Err(_) => None,
@@ -159,6 +164,7 @@ impl OodMeta {
         structure.set("stream-id", &*self.stream_id);
         structure.set("frame-id", self.frame_id);
         structure.set("model", &*self.model);
+        structure.set("queue", nanoseconds(self.timings.queue));
         structure.set("detect", nanoseconds(self.timings.detect));
         structure.set("encode", nanoseconds(self.timings.encode));
         structure.set("total", nanoseconds(self.timings.total));
@@ -270,7 +276,7 @@ fn read_scores(scores: &gst::List) -> Option<(Scores, Option<Scores>)> {
 }
 
 fn read_reason(word: &str) -> Option<Reason> {
-    [Reason::MaxObjects, Reason::Overload, Reason::Error].into_iter().find(|reason| reason.as_str() == word)
+    [Reason::MaxObjects, Reason::Overload, Reason::Late, Reason::Error].into_iter().find(|reason| reason.as_str() == word)
 }
 
 #[cfg(test)]
@@ -307,6 +313,7 @@ mod tests {
             ],
             image: Some(Verdict::Scored(plain)),
             timings: Timings {
+                queue: Duration::from_micros(900),
                 detect: Duration::from_micros(3100),
                 encode: Duration::from_micros(21_700),
                 total: Duration::from_millis(26),

@@ -7,7 +7,7 @@ use gst::{glib, prelude::*};
 use uniood::models::shipped::MODELS_VARIABLE;
 
 use crate::{
-    choices::{Background, Overload, Precision, Scope, Tracker},
+    choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker},
     settings::{Settings, THRESHOLD_OF_THE_SET},
 };
 
@@ -143,11 +143,26 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .default_value(d.reclassify_interval)
                 .mutable_playing()
                 .build(),
-            text("model-instance-id", "Model instance", "Elements with the same id share models, threads and batches; this version: empty"),
+            text(
+                "model-instance-id",
+                "Model instance",
+                "Elements of a process with the same id share models, threads and batches; what the engine is made of must be the same in all of them. Empty: an engine of its own",
+            ),
             text("model-cache-dir", "Model cache", "Where built graphs are kept; empty: the user's cache"),
             glib::ParamSpecEnum::builder_with_default("overload", d.overload)
                 .nick("Overload")
                 .blurb("What a full queue does: hold upstream back, or let the frame through unscored and marked")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("scheduling-policy", d.scheduling_policy)
+                .nick("Scheduling policy")
+                .blurb("What a batch that is not full waits for: an idle encoder, or more objects until batch-timeout")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("qos")
+                .nick("Quality of service")
+                .blurb("Frames that a sink would show too late, by its QoS events, go through unscored and marked")
+                .default_value(d.qos)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecBoolean::builder("annotate")
@@ -165,7 +180,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
             text("stream-id", "Stream id", "Name of the stream in metadata, messages and JSON lines; empty: the element's name"),
             glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                 .nick("Statistics")
-                .blurb("Frames, objects, OOD objects, unscored by reason, errors, frames a second, milliseconds per stage; since READY→PAUSED")
+                .blurb("Frames, objects, OOD objects, unscored by reason, errors, frames a second, milliseconds per stage: means and percentiles; since READY→PAUSED")
                 .read_only()
                 .build(),
         ]
@@ -203,6 +218,8 @@ impl Settings {
             "model-instance-id" => take_text(&mut self.model_instance_id, value),
             "model-cache-dir" => take_text(&mut self.model_cache_dir, value),
             "overload" => take::<Overload>(&mut self.overload, value),
+            "scheduling-policy" => take::<SchedulingPolicy>(&mut self.scheduling_policy, value),
+            "qos" => take(&mut self.qos, value),
             "annotate" => take(&mut self.annotate, value),
             "post-messages" => take(&mut self.post_messages, value),
             "stream-id" => take_text(&mut self.stream_id, value),
@@ -235,6 +252,8 @@ impl Settings {
             "model-instance-id" => self.model_instance_id.to_value(),
             "model-cache-dir" => self.model_cache_dir.to_value(),
             "overload" => self.overload.to_value(),
+            "scheduling-policy" => self.scheduling_policy.to_value(),
+            "qos" => self.qos.to_value(),
             "annotate" => self.annotate.to_value(),
             "post-messages" => self.post_messages.to_value(),
             "stream-id" => self.stream_id.to_value(),

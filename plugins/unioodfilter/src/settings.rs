@@ -5,11 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use uniood::{
     Error, Result,
     detect::Selection,
-    engine::{self, DetectorChoice, Device, EngineConfig},
+    engine::{self, DetectorChoice, Device, EngineConfig, Scheduling},
     models::{ModelSet, shipped},
 };
 
-use crate::choices::{Background, Overload, Precision, Scope, Tracker};
+use crate::choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
 
 /// `ood-threshold` at this value is the model set's own δ.
 pub(crate) const THRESHOLD_OF_THE_SET: f64 = -10.0;
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) model_instance_id: Option<String>,
     pub(crate) model_cache_dir: Option<String>,
     pub(crate) overload: Overload,
+    pub(crate) scheduling_policy: SchedulingPolicy,
+    pub(crate) qos: bool,
     pub(crate) annotate: bool,
     pub(crate) post_messages: bool,
     pub(crate) stream_id: Option<String>,
@@ -71,6 +73,8 @@ impl Default for Settings {
             model_instance_id: None,
             model_cache_dir: None,
             overload: Overload::Block,
+            scheduling_policy: SchedulingPolicy::Auto,
+            qos: false,
             annotate: true,
             post_messages: false,
             stream_id: None,
@@ -78,9 +82,11 @@ impl Default for Settings {
     }
 }
 
-/// What an engine is made of: two elements, or two starts, with equal keys want the same engine.
+/// What an engine is made of: two starts with equal keys want the same engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineKey {
+    /// The name it is shared under.
+    instance: Option<String>,
     /// `None`: the set that ships.
     model_dir: Option<PathBuf>,
     pub(crate) detector: DetectorChoice,
@@ -91,6 +97,11 @@ pub(crate) struct EngineKey {
 }
 
 impl EngineKey {
+    /// The name that the engine is shared under; `None`: an engine of its own.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+
     /// Whether no model set is named.
     pub(crate) fn set_is_the_shipped(&self) -> bool {
         self.model_dir.is_none()
@@ -125,6 +136,7 @@ impl Settings {
     /// [`Error::Setting`] where the device's name is unknown.
     pub(crate) fn engine_key(&self) -> Result<EngineKey> {
         Ok(EngineKey {
+            instance: filled(self.model_instance_id.as_deref()).map(str::to_owned),
             model_dir: self.model_dir(),
             detector: match filled(self.detector.as_deref()) {
                 None => DetectorChoice::Set,
@@ -177,6 +189,14 @@ impl Settings {
         }
     }
 
+    /// What this stream's objects wait for.
+    pub(crate) const fn scheduling(&self, live: bool) -> Scheduling {
+        match (self.scheduling_policy, live) {
+            (SchedulingPolicy::Latency, _) | (SchedulingPolicy::Auto, true) => Scheduling::Latency,
+            (SchedulingPolicy::Throughput, _) | (SchedulingPolicy::Auto, false) => Scheduling::Throughput,
+        }
+    }
+
     /// Settings that exist for later versions take only their neutral value.
     ///
     /// # Errors
@@ -191,7 +211,6 @@ impl Settings {
         unless(self.tracker == Tracker::None, "tracker", "none")?;
         unless(self.reclassify_interval == 1, "reclassify-interval", "1")?;
         unless(self.inference_interval == 1, "inference-interval", "1")?;
-        unless(filled(self.model_instance_id.as_deref()).is_none(), "model-instance-id", "\"\"")?;
         unless(matches!(self.precision, Precision::Auto | Precision::Fp32), "precision", "auto")?;
         unless(self.background == Background::Exact, "background", "exact")
     }
@@ -242,7 +261,6 @@ mod tests {
             (Settings { tracker: Tracker::Iou, ..Settings::default() }, "tracker"),
             (Settings { reclassify_interval: 5, ..Settings::default() }, "reclassify-interval"),
             (Settings { inference_interval: 2, ..Settings::default() }, "inference-interval"),
-            (Settings { model_instance_id: Some("a".to_owned()), ..Settings::default() }, "model-instance-id"),
             (Settings { precision: Precision::Fp16, ..Settings::default() }, "precision"),
             (Settings { background: Background::Shared, ..Settings::default() }, "background"),
         ] {

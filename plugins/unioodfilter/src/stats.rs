@@ -6,7 +6,7 @@ use std::{
 };
 
 use uniood::{
-    engine::Answer,
+    engine::{Answer, StageTimes},
     verdict::{Reason, Verdict},
 };
 
@@ -23,6 +23,7 @@ pub(crate) struct Stats {
     encode: Duration,
     draw: Duration,
     total: Duration,
+    percentiles: StageTimes,
     /// When the first frame was finished, and the last.
     span: Option<(Instant, Instant)>,
 }
@@ -50,6 +51,7 @@ impl Stats {
             self.encode += answer.timings.encode;
             self.draw += draw;
             self.total += answer.timings.total;
+            self.percentiles.record(&answer.timings);
         }
         let now = Instant::now();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
@@ -57,7 +59,7 @@ impl Stats {
 
     /// The structure of the `stats` property.
     pub(crate) fn to_structure(&self) -> gst::Structure {
-        let unscored = [Reason::MaxObjects, Reason::Overload, Reason::Error]
+        let unscored = [Reason::MaxObjects, Reason::Overload, Reason::Late, Reason::Error]
             .into_iter()
             .fold(gst::Structure::builder("unscored"), |structure, reason| {
                 structure.field(reason.as_str(), self.unscored.get(&reason).copied().unwrap_or_default())
@@ -70,6 +72,14 @@ impl Stats {
             .field("draw", mean(self.draw))
             .field("total", mean(self.total))
             .build();
+        let percentiles = self.percentiles.stages().into_iter().fold(gst::Structure::builder("percentiles"), |structure, (stage, times)| {
+            let milliseconds = |share| times.quantile(share).as_secs_f64() * 1e3;
+            let of_stage = gst::Structure::builder(stage)
+                .field("p50", milliseconds(0.5))
+                .field("p95", milliseconds(0.95))
+                .field("p99", milliseconds(0.99));
+            structure.field(stage, of_stage.build())
+        });
         gst::Structure::builder("uniood-stats")
             .field("frames", self.frames)
             .field("objects", self.objects)
@@ -78,6 +88,7 @@ impl Stats {
             .field("errors", self.errors)
             .field("fps", self.frames_per_second())
             .field("ms", milliseconds)
+            .field("percentiles", percentiles.build())
             .build()
     }
 

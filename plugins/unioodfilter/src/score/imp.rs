@@ -14,6 +14,7 @@ use super::{
     lines::{self, Lines},
     live::{Running, Snapshot},
     output::Item,
+    qos::Qos,
 };
 use crate::{
     errors,
@@ -44,6 +45,7 @@ pub(crate) struct Score {
     pub(super) stream: Mutex<Stream>,
     pub(super) lines: Mutex<Option<Arc<Lines>>>,
     pub(super) latency: Mutex<Latency>,
+    pub(super) qos: Mutex<Qos>,
     pub(super) stats: Mutex<Stats>,
     /// The source pad's task alone draws.
     pub(super) overlay: Mutex<Overlay>,
@@ -120,6 +122,7 @@ impl ObjectSubclass for Score {
             stream: Mutex::default(),
             lines: Mutex::default(),
             latency: Mutex::default(),
+            qos: Mutex::default(),
             stats: Mutex::default(),
             overlay: Mutex::default(),
             failing: AtomicBool::new(false),
@@ -206,12 +209,13 @@ impl Score {
 
     /// Loads what the settings ask for and starts counting from nothing.
     fn start(&self) -> uniood::Result<()> {
+        self.live.store(false, Ordering::Relaxed);
         self.open()?;
+        *lock(&self.qos) = Qos::default();
         *lock(&self.stream) = Stream::default();
         *lock(&self.stats) = Stats::default();
         *lock(&self.last_seek) = None;
         self.failing.store(false, Ordering::Relaxed);
-        self.live.store(false, Ordering::Relaxed);
         Ok(())
     }
 

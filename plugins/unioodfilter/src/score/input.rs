@@ -14,6 +14,7 @@ use super::{
     imp::{CAT, Flow, Score, lock},
     live::{Running, Snapshot},
     output::{InFlight, Item, Work},
+    qos::When,
 };
 use crate::{
     choices::Overload,
@@ -32,6 +33,7 @@ pub(super) struct Stream {
     info: Option<Arc<VideoInfo>>,
     frames: u64,
     source: Option<Arc<str>>,
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// Downstream was asked for its allocation and takes no `VideoMeta`: planes must lie where caps say.
     default_layout: bool,
 }
@@ -54,15 +56,17 @@ impl Score {
         let arrival = Instant::now();
         let lane = self.lane()?;
         let (Some(running), Some(snapshot)) = (self.running(), self.snapshot()) else { return Err(gst::FlowError::Flushing) };
-        let (info, frame_id, source, default_layout) = {
+        let (info, frame_id, source, when, default_layout) = {
             let mut stream = lock(&self.stream);
             let info = stream.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
             let frame_id = stream.frames;
             stream.frames += 1;
-            (info, frame_id, stream.source.clone(), stream.default_layout)
+            (info, frame_id, stream.source.clone(), When::of(&buffer, stream.segment.as_ref()), stream.default_layout)
         };
         let given = if running.boxes_are_given() { regions::given(&buffer, info.width(), info.height()) } else { Vec::new() };
+        let is_late = snapshot.qos && lock(&self.qos).is_late(when);
         let work = match VideoSource::new(buffer.clone(), &info, Arc::clone(&running.in_engine)) {
+            Ok(_) if is_late => Work::late(),
             Ok(source) => {
                 let boxes = if running.boxes_are_given() {
                     Boxes::Given(given.iter().map(|given| given.detection.clone()).collect())
@@ -75,7 +79,7 @@ impl Score {
             Err(error) => Work::Unscored(Reason::Error, error.to_string()),
         };
         let weight = buffer.size();
-        let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout };
+        let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, when, default_layout };
         lane.push(Item::Frame(Box::new(frame)), weight, || running.before_waiting()).map_err(|Aborted| self.refusal())?;
         Ok(gst::FlowSuccess::Ok)
     }
@@ -100,6 +104,9 @@ impl Score {
                 let mut stream = lock(&self.stream);
                 stream.info = Some(Arc::new(info));
                 stream.default_layout = false;
+            }
+            gst::EventView::Segment(segment) => {
+                lock(&self.stream).segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
             }
             _ => (),
         }
@@ -130,6 +137,16 @@ impl Score {
             gst::QueryViewMut::Allocation(allocation) => self.propose(allocation),
             _ => answered,
         }
+    }
+
+    /// How long frames of this stream can be held back without holding upstream back: what the lane takes of them.
+    /// `None` where the stream names no frame rate.
+    pub(super) fn room(&self) -> Option<gst::ClockTime> {
+        let info = lock(&self.stream).info.clone()?;
+        let limit = self.running()?.limit;
+        let frames = limit.items.min((limit.bytes / info.size().max(1)).max(2));
+        let (numerator, denominator) = (u64::try_from(info.fps().numer()).ok()?, u64::try_from(info.fps().denom()).ok()?);
+        gst::ClockTime::SECOND.mul_div_floor(denominator * frames as u64, numerator)
     }
 
     /// The lane, where it flows.
@@ -178,6 +195,7 @@ impl Score {
 
     fn flush_stop(&self, event: gst::Event) {
         self.srcpad.push_event(event.clone());
+        lock(&self.qos).reset();
         let lane = self.reopen();
         if let Some(lines) = self.lines() {
             lines.flush_stop(event);
@@ -200,7 +218,7 @@ impl Score {
             && !matches!(event.type_(), gst::EventType::Tag | gst::EventType::Segment)
         {
             // What comes behind may come late or never.
-            running.engine.flush();
+            running.stream.flush();
         }
         let before_waiting = || running.iter().for_each(|running| running.before_waiting());
         lane.push(Item::Event(event), 0, before_waiting).map_err(|Aborted| self.refusal())?;
@@ -211,7 +229,7 @@ impl Score {
     fn barrier(&self) -> Result<(), gst::FlowError> {
         let lane = self.lane()?;
         if let Some(running) = self.running() {
-            running.engine.flush();
+            running.stream.flush();
         }
         let (reached, wait) = bounded(0);
         lane.push(Item::Barrier(reached), 0, || ()).map_err(|Aborted| self.refusal())?;
@@ -264,15 +282,15 @@ fn submit<T>(job: Job, lane: &Lane<T>, running: &Running, snapshot: &Snapshot) -
                 .to_owned(),
         ))
     };
-    if bypass && running.is_full() {
+    if bypass && running.is_full(lane.len()) {
         return passed();
     }
-    match running.engine.try_submit(job) {
+    match running.stream.try_submit(job) {
         Ok(ticket) => Ok(Work::Asked(ticket)),
         Err(_) if bypass => passed(),
         Err(job) => {
             running.before_waiting();
-            running.engine.submit(job, lane.abort()).map(Work::Asked)
+            running.stream.submit(job, lane.abort()).map(Work::Asked)
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What frames are answered with: the engine, and the settings that may change between two frames.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gst::{glib, subclass::prelude::*};
 use uniood::{
     Error, Result,
-    engine::{DetectorChoice, Engine, FrameSettings},
+    engine::{DetectorChoice, Engine, FrameSettings, Scheduling, Stream},
     vocabulary::{Vocabulary, parse_classes},
 };
 
@@ -22,9 +25,13 @@ use crate::{
 /// Bytes of frames in flight, whatever their number.
 const BYTES_IN_FLIGHT: usize = 256 << 20;
 
-/// The engine of this element and what follows from it.
+/// Frames in the engine while `overload=bypass` and scheduling is for latency: one to be taken next and one in each
+/// stage. More would only be older when they are answered.
+const FRAMES_IN_STAGES: usize = 4;
+
+/// This element's way into its engine and what follows from it.
 pub(super) struct Running {
-    pub(super) engine: Engine,
+    pub(super) stream: Stream,
     pub(super) key: EngineKey,
     /// Its other owners are the frames that the engine holds.
     pub(super) in_engine: Arc<()>,
@@ -38,17 +45,22 @@ pub(super) struct Snapshot {
     pub(super) annotate: bool,
     pub(super) post_messages: bool,
     pub(super) overload: Overload,
+    pub(super) qos: bool,
     pub(super) stream_id: Arc<str>,
     pub(super) model: Arc<str>,
 }
 
 impl Running {
-    fn open(key: EngineKey) -> Result<Self> {
+    /// `by` is what others that share the engine are told of who opened it.
+    fn open(key: EngineKey, by: &str) -> Result<Self> {
         let config = key.config()?;
         // Two batches of frames with one object each: one is encoded while the next fills.
         let limit = Limit { items: config.batch_size.saturating_mul(2).clamp(4, 64), bytes: BYTES_IN_FLIGHT };
-        let engine = Engine::open(&config)?;
-        Ok(Self { engine, key, in_engine: Arc::new(()), limit, batch_timeout: config.batch_timeout })
+        let engine = match key.instance() {
+            Some(id) => Engine::shared(id, by, &config)?,
+            None => Engine::open(&config)?,
+        };
+        Ok(Self { stream: engine.stream(), key, in_engine: Arc::new(()), limit, batch_timeout: config.batch_timeout })
     }
 
     /// Whether boxes come with the buffers.
@@ -56,23 +68,30 @@ impl Running {
         self.key.detector == DetectorChoice::Upstream
     }
 
-    /// Whether half of what may be in flight is with the engine: `overload=bypass` lets the other half pass.
-    pub(super) fn is_full(&self) -> bool {
-        Arc::strong_count(&self.in_engine) > self.limit.items / 2
+    pub(super) fn engine(&self) -> &Engine {
+        self.stream.engine()
+    }
+
+    /// Whether `overload=bypass` lets a frame pass: the engine has enough to do, or half of what may be in flight
+    /// (`queued`) waits for it already.
+    pub(super) fn is_full(&self, queued: usize) -> bool {
+        let half = self.limit.items / 2;
+        let most = if self.stream.scheduling() == Scheduling::Latency { half.min(FRAMES_IN_STAGES) } else { half };
+        Arc::strong_count(&self.in_engine) > most || queued >= half
     }
 
     /// Closes the engine's open batch before a wait that more frames cannot end. With a batch timeout the batch
     /// closes by itself, and closing it early would make small batches of a steady stream.
     pub(super) fn before_waiting(&self) {
         if self.batch_timeout.is_none() {
-            self.engine.flush();
+            self.stream.flush();
         }
     }
 }
 
 impl Snapshot {
     fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
-        let models = running.engine.models();
+        let models = running.engine().models();
         let manifest = &models.manifest;
         let (threshold, calibration) = models.threshold(settings.threshold(), &vocabulary.classes, &stream_id);
         Self {
@@ -87,6 +106,7 @@ impl Snapshot {
             annotate: settings.annotate,
             post_messages: settings.post_messages,
             overload: settings.overload,
+            qos: settings.qos,
             stream_id,
             model: manifest.name.as_str().into(),
         }
@@ -113,15 +133,15 @@ impl Score {
         settings.check_neutral()?;
         let key = settings.engine_key()?;
         let old = lock(&self.running).take();
-        let running = if let Some(old) = old.filter(|old| old.key == key) {
+        let running = if let Some(old) = old.filter(|old| old.key == key && !old.engine().is_broken()) {
             old
         } else {
-            let running = Arc::new(Running::open(key)?);
-            let device = running.engine.device();
+            let running = Arc::new(Running::open(key, &self.stream_id(&settings))?);
+            let device = running.engine().device();
             gst::info!(CAT, imp = self, "models run on {device}");
             // Nothing is chosen in silence.
             if running.key.set_is_the_shipped() {
-                let name = &running.engine.models().manifest.name;
+                let name = &running.engine().models().manifest.name;
                 self.tell(&format!("no model-dir: model set {name}, which ships with uniood"));
             }
             if running.key.device_is_chosen_by_engine() {
@@ -129,11 +149,20 @@ impl Score {
             }
             running
         };
-        let vocabulary = vocabulary(&running.engine, &settings)?;
+        let vocabulary = vocabulary(running.engine(), &settings)?;
         *lock(&self.latency) = Latency::new(running.batch_timeout);
         *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, self.stream_id(&settings))));
         *lock(&self.running) = Some(running);
+        self.schedule();
         Ok(())
+    }
+
+    /// Tells the engine what this stream's objects wait for.
+    pub(super) fn schedule(&self) {
+        let scheduling = lock(&self.settings).scheduling(self.live.load(Ordering::Relaxed));
+        if let Some(running) = self.running() {
+            running.stream.set_scheduling(scheduling);
+        }
     }
 
     /// Sets a property of the bin. While frames flow, what may change does so between two of them; a value that
@@ -161,7 +190,7 @@ impl Score {
     fn apply(&self, name: &str, running: &Running) -> Result<()> {
         let settings = lock(&self.settings).clone();
         settings.check_neutral()?;
-        let new = if name == "classes" { Some(vocabulary(&running.engine, &settings)?) } else { None };
+        let new = if name == "classes" { Some(vocabulary(running.engine(), &settings)?) } else { None };
         // From here on under the lock, so that of two changes at once the later one wins as a whole.
         let settings_now = lock(&self.settings);
         let mut snapshot = lock(&self.snapshot);
@@ -169,6 +198,8 @@ impl Score {
         let superseded = new.is_some() && settings_now.classes != settings.classes;
         let vocabulary = new.filter(|_| !superseded).unwrap_or_else(|| Arc::clone(&old.frame.vocabulary));
         *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id))));
+        drop((snapshot, settings_now));
+        self.schedule();
         Ok(())
     }
 }

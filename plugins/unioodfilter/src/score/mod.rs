@@ -2,7 +2,8 @@
 //!
 //! Raw pads and a source-pad task. [`input`] turns what comes in into items of the lane, frames with a ticket of
 //! the engine, everything else without work; [`output`] takes them out in order. [`live`] holds what may change
-//! while frames flow, [`lines`] the JSON lines, [`latency`] what a live pipeline is told.
+//! while frames flow, [`lines`] the JSON lines, [`latency`] what a live pipeline is told, [`qos`] what
+//! downstream says of lateness.
 
 mod imp;
 mod input;
@@ -10,6 +11,7 @@ mod latency;
 mod lines;
 mod live;
 mod output;
+mod qos;
 
 use gst::{glib, subclass::prelude::*};
 

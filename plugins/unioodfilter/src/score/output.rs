@@ -19,6 +19,7 @@ use super::{
     imp::{CAT, Score, lock},
     input::proxied_caps,
     live::Snapshot,
+    qos::When,
 };
 use crate::{
     draw, errors,
@@ -46,6 +47,7 @@ pub(super) struct InFlight {
     pub(super) source: Option<Arc<str>>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) arrival: Instant,
+    pub(super) when: When,
     pub(super) default_layout: bool,
 }
 
@@ -54,6 +56,14 @@ pub(super) enum Work {
     Asked(Ticket),
     /// Nothing: it goes through, for this reason and with this sentence.
     Unscored(Reason, String),
+}
+
+impl Work {
+    /// Nothing, since the frame would come too late.
+    pub(super) fn late() -> Self {
+        let sentence = "the frame went through unscored: downstream said that it comes too late and qos=true; use fewer frames, a faster device, or qos=false";
+        Self::Unscored(Reason::Late, sentence.to_owned())
+    }
 }
 
 impl Score {
@@ -115,7 +125,15 @@ impl Score {
 
     /// Waits for the answer, says it, and pushes the frame.
     fn finish(&self, lane: &Lane<Item>, frame: InFlight) -> Result<(), gst::FlowError> {
-        let InFlight { mut buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout } = frame;
+        let InFlight { mut buffer, mut work, given, info, frame_id, source, snapshot, arrival, when, default_layout } = frame;
+        if let Work::Asked(ticket) = &work
+            && ticket.receiver().is_empty()
+            && snapshot.qos
+            && lock(&self.qos).is_late(when)
+        {
+            // The engine leaves undone what nobody holds the ticket of.
+            work = Work::late();
+        }
         let (answer, unscored) = match work {
             Work::Asked(ticket) => {
                 let Some(answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
@@ -129,6 +147,7 @@ impl Score {
             Work::Unscored(reason, sentence) => (passed(&given, reason, sentence, &info, &snapshot), Some(reason)),
         };
         self.warn_of_failure(&answer, unscored);
+        self.count_for_qos(unscored, when, &buffer);
 
         if default_layout && !layout::is_default(&buffer, &info) || !layout::rows_are_whole(&buffer) {
             // What cannot be laid out anew goes on as it is, like any broken buffer.
@@ -182,6 +201,20 @@ impl Score {
         }
     }
 
+    /// An application learns of late frames as it does from other elements.
+    fn count_for_qos(&self, unscored: Option<Reason>, when: When, buffer: &gst::BufferRef) {
+        let message = match unscored {
+            None => {
+                lock(&self.qos).scored();
+                return;
+            }
+            Some(Reason::Late) => lock(&self.qos).passed(when, buffer, self.live.load(Ordering::Relaxed), &*self.obj()),
+            Some(_) => return,
+        };
+        // Without a bus there is nobody to tell.
+        let _ = self.obj().post_message(message);
+    }
+
     fn watch_latency(&self, arrival: Instant, total: Duration) {
         if lock(&self.latency).observe(arrival, total) {
             let declared = lock(&self.latency).declared();
@@ -196,20 +229,24 @@ impl Score {
     /// A failing device fails for every frame; one warning is enough until a frame succeeds again.
     fn warn_of_failure(&self, answer: &Answer, unscored: Option<Reason>) {
         let failed = unscored == Some(Reason::Error);
-        if unscored != Some(Reason::Overload) && failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
+        if !matches!(unscored, Some(Reason::Overload | Reason::Late)) && failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
             let sentence = answer.error.as_deref().unwrap_or("the model run failed");
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("frames go on unscored: {sentence}"));
         }
     }
 
     pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        if let gst::EventView::Seek(seek) = event.view() {
-            // A pipeline sends a seek to each of its sinks, so it comes once for video and once for the lines.
-            let seqnum = Some(seek.seqnum());
-            let again = std::mem::replace(&mut *lock(&self.last_seek), seqnum) == seqnum;
-            if again {
-                return true;
+        match event.view() {
+            gst::EventView::Seek(seek) => {
+                // A pipeline sends a seek to each of its sinks, so it comes once for video and once for the lines.
+                let seqnum = Some(seek.seqnum());
+                let again = std::mem::replace(&mut *lock(&self.last_seek), seqnum) == seqnum;
+                if again {
+                    return true;
+                }
             }
+            gst::EventView::Qos(qos) => lock(&self.qos).told(qos),
+            _ => (),
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
     }
@@ -227,17 +264,21 @@ impl Score {
         }
     }
 
-    /// Upstream's latency and ours. What may be held back at most is what the lane holds, which has no fixed time.
+    /// Upstream's latency and ours: at least what frames were seen to take, as far as the lane can hold them that long; at
+    /// most what the lane holds.
     pub(super) fn latency(&self, query: &mut gst::QueryRef) -> bool {
         if !self.sinkpad.peer_query(query) {
             return false;
         }
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
             let (live, min, max) = latency.result();
-            self.live.store(live, Ordering::Relaxed);
+            if self.live.swap(live, Ordering::Relaxed) != live {
+                self.schedule();
+            }
             if live {
-                let own = gst::ClockTime::try_from(lock(&self.latency).declared()).unwrap_or(gst::ClockTime::MAX);
-                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
+                let seen = gst::ClockTime::try_from(lock(&self.latency).declared()).unwrap_or(gst::ClockTime::MAX);
+                let room = self.room().unwrap_or(seen);
+                latency.set(live, min.saturating_add(seen.min(room)), max.map(|max| max.saturating_add(room)));
             }
         }
         true

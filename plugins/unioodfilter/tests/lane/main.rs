@@ -1,0 +1,6 @@
+//! The ticket lane, which is private to the element: its source compiled here, once with real locks, once with shuttle's.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "the element uses all of it")]
+
+mod interleavings;
+mod threads;
