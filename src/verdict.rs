@@ -50,6 +50,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::MaxObjects, Self::Overload, Self::Late, Self::Error];
+
     /// The word used in JSON, metadata and statistics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -34,7 +34,15 @@ use uniood::{
 const HANG: Duration = Duration::from_mins(2);
 
 fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
-    EngineConfig { models, detector: DetectorChoice::Frame, device: Device::Cpu, batch_size, batch_timeout, cache_dir: None, threads: Some(1) }
+    EngineConfig {
+        models,
+        detector: DetectorChoice::Frame,
+        device: Device::Cpu,
+        batch_size,
+        batch_timeout,
+        cache_dir: None,
+        threads: Some(1),
+    }
 }
 
 fn settings(engine: &Engine) -> Arc<FrameSettings> {
@@ -147,9 +155,12 @@ fn a_crowded_stream_does_not_starve_a_quiet_one() {
         crowd.join().unwrap();
 
         let log = log.lock().unwrap();
-        let crowds = |from: usize, to: usize| log[from..to.max(from)].iter().filter(|(of, _, event)| *of == 'c' && *event == Event::Answered).count();
-        let waited: Vec<usize> =
-            (0..60).map(|number| crowds(place(&log, ('q', number, Event::Submitted)), place(&log, ('q', number, Event::Answered)))).collect();
+        let crowds = |from: usize, to: usize| {
+            log[from..to.max(from)].iter().filter(|(of, _, event)| *of == 'c' && *event == Event::Answered).count()
+        };
+        let waited: Vec<usize> = (0..60)
+            .map(|number| crowds(place(&log, ('q', number, Event::Submitted)), place(&log, ('q', number, Event::Answered))))
+            .collect();
         // A batch that runs, one that is ready, one open: 12 objects of the crowd, less than one of its frames.
         assert!(waited.iter().all(|crowds| *crowds <= 1), "{waited:?}");
         assert!(crowds(0, place(&log, ('q', 59, Event::Answered))) >= 2, "there was no crowd");
@@ -174,7 +185,10 @@ fn streams_come_and_go_50_times_and_no_frame_of_another_is_lost_late_or_out_of_o
                         let mut number = 0;
                         while !done.load(Ordering::Relaxed) || !waiting.is_empty() {
                             if !done.load(Ordering::Relaxed) {
-                                waiting.push_back((number % 4, stream.submit(told(name, number, number % 4, &settings, &log), &no_abort()).unwrap()));
+                                waiting.push_back((
+                                    number % 4,
+                                    stream.submit(told(name, number, number % 4, &settings, &log), &no_abort()).unwrap(),
+                                ));
                                 number += 1;
                             }
                             if (waiting.len() > 5 || done.load(Ordering::Relaxed))
@@ -302,8 +316,11 @@ fn class_lists_that_differ_between_streams_still_share_the_engine() {
         let two = Arc::new(FrameSettings { vocabulary: engine.vocabulary(&["bus", "raccoon"]).unwrap(), ..(*all).clone() });
         let streams = [engine.stream(), engine.stream()];
         for _ in 0..10 {
-            let tickets: Vec<_> =
-                streams.iter().zip([&all, &two]).map(|(stream, settings)| stream.submit(plain(3, settings), &no_abort()).unwrap()).collect();
+            let tickets: Vec<_> = streams
+                .iter()
+                .zip([&all, &two])
+                .map(|(stream, settings)| stream.submit(plain(3, settings), &no_abort()).unwrap())
+                .collect();
             streams.iter().for_each(Stream::flush);
             for ticket in tickets {
                 let answer = ticket.wait().unwrap();

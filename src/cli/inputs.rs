@@ -52,10 +52,6 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Named>> {
             }
         }
     }
-    let live = inputs.iter().filter(|input| !matches!(input, Input::File(_))).count();
-    if live > 1 || live == 1 && inputs.len() > 1 {
-        bail!("a live input never ends, so nothing after it would be read; start one `uniood run` for each");
-    }
     Ok(named(inputs))
 }
 
@@ -198,12 +194,6 @@ mod tests {
         let input = Input::Address("rtsp://admin:secret@cam.local:554/stream?x=1".to_owned());
         assert_eq!(input.shown(), "rtsp://…@cam.local:554/stream?x=1");
         assert_eq!(names(&["rtsp://admin:secret@cam.local:554/stream?x=1"]), ["cam.local-554-stream-x-1"]);
-    }
-
-    #[test]
-    fn live_inputs_come_alone() {
-        let error = parse(&["rtsp://a/1".to_owned(), "rtsp://a/2".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("one `uniood run` for each"), "{error}");
     }
 
     #[test]

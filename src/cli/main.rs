@@ -9,6 +9,7 @@ mod eval;
 mod inputs;
 mod models;
 mod offline;
+mod parallel;
 mod plugin;
 mod recording;
 mod run;

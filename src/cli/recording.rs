@@ -294,7 +294,7 @@ fn progress(pipeline: &gst::Pipeline, bar: &ProgressBar, summary: &Summary, told
     bar.set_message(format!("{} frames, {} objects, {} OOD", summary.frames, summary.objects, summary.ood));
     if bar.is_hidden() && told.elapsed() >= NEWS {
         *told = Instant::now();
-        console::note(format_args!("{} frames, {} objects, {} OOD", summary.frames, summary.objects, summary.ood));
+        console::note(format_args!("{}{} frames, {} objects, {} OOD", bar.prefix(), summary.frames, summary.objects, summary.ood));
     }
 }
 

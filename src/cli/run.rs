@@ -2,28 +2,35 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
 use gst::prelude::*;
+use indicatif::ProgressBar;
 
 use crate::{
-    Outcome, console, inputs, plugin,
+    Outcome, console,
+    inputs::{self, Named},
+    parallel, plugin,
     recording::{self, End, Outputs},
     settings::{Models, Settings},
     summary::Summary,
 };
 
+/// The engine's name where several inputs share it.
+const INSTANCE: &str = "uniood-run";
+
 /// Videos and cameras: annotated recording, JSON lines, crops of what was OOD
 #[derive(Args)]
 #[command(
-    after_help = "Examples: uniood run dashcam.mp4 --models street --out out\n          uniood run rtsp://user:password@camera/stream --models street --out out"
+    after_help = "Examples: uniood run dashcam.mp4 --models street --out out\n          uniood run rtsp://user:password@camera/stream --models street --out out\n          uniood run rtsp://cam-1/live rtsp://cam-2/live v4l2:/dev/video0 --out out"
 )]
 pub(crate) struct Run {
     /// Video files, folders of them, rtsp://… or v4l2:/dev/video0
@@ -34,6 +41,9 @@ pub(crate) struct Run {
     /// Folder for NAME.annotated.mp4, NAME.jsonl and NAME.crops/
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Files that are read at the same time, by one engine; live inputs always are
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
     /// Most crops kept of one input; 0: none
     #[arg(long, value_name = "N", default_value_t = 1000)]
     crops: u64,
@@ -48,7 +58,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Runs the inputs one after the other.
+    /// Runs files one after the other, or `jobs` of them at a time, and all live inputs at the same time.
     pub(crate) fn run(self) -> Result<Outcome> {
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
@@ -61,35 +71,26 @@ impl Run {
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create {}", self.out.display()))?;
         let interrupts = interrupts()?;
 
-        let mut total = Summary::default();
-        let mut outcome = Outcome::Done;
-        for named in &inputs {
-            let shown = named.input.shown();
-            let outputs = Outputs {
-                video: self.out.join(format!("{}.annotated.mp4", named.name)),
-                lines: self.out.join(format!("{}.jsonl", named.name)),
-                crops: self.out.join(format!("{}.crops", named.name)),
-                most_crops: self.crops,
-            };
-            let filter = self.element(&models.dir, &named.name)?;
-            let bar = console::progress_of_time(&named.name);
-            let (summary, end) = recording::record(&named.input, &outputs, &filter, &interrupts, &bar);
-            bar.finish_and_clear();
-            report(&shown, &summary);
-            total += summary;
-            match end {
-                Ok(End::Done) => {}
-                Ok(End::Interrupted) => outcome = Outcome::Interrupted,
-                Err(error) => {
-                    console::error(&error.context(shown));
-                    outcome = Outcome::Failed;
-                }
-            }
-            if interrupts.load(Ordering::Relaxed) > 0 {
-                outcome = Outcome::Interrupted;
-                break;
-            }
-        }
+        let jobs = usize::from(self.jobs);
+        let is_shared = parallel::at_once(&inputs, jobs) > 1;
+        let (started, total) = (Instant::now(), Mutex::new(Summary::default()));
+        let one = |named: &Named| {
+            let (summary, outcome) = self.one(named, &models.dir, is_shared, &interrupts);
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            report(&named.input.shown(), &summary);
+            *total += summary;
+            outcome
+        };
+        let outcomes = parallel::run(&inputs, jobs, || interrupts.load(Ordering::Relaxed) > 0, one).context("cannot start a thread")?;
+        let mut total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+        total.elapsed = started.elapsed();
+        let outcome = if interrupts.load(Ordering::Relaxed) > 0 {
+            Outcome::Interrupted
+        } else if outcomes.contains(&Outcome::Failed) {
+            Outcome::Failed
+        } else {
+            Outcome::Done
+        };
         if inputs.len() > 1 {
             report("all inputs", &total);
         }
@@ -99,14 +100,42 @@ impl Run {
         })
     }
 
+    /// Runs one input to its end; what went wrong is said.
+    fn one(&self, named: &Named, models: &Path, is_shared: bool, interrupts: &AtomicUsize) -> (Summary, Outcome) {
+        let outputs = Outputs {
+            video: self.out.join(format!("{}.annotated.mp4", named.name)),
+            lines: self.out.join(format!("{}.jsonl", named.name)),
+            crops: self.out.join(format!("{}.crops", named.name)),
+            most_crops: self.crops,
+        };
+        // Bars of several inputs would write over one another: each says a line now and then.
+        let bar =
+            if is_shared { ProgressBar::hidden().with_prefix(format!("{}: ", named.name)) } else { console::progress_of_time(&named.name) };
+        let (summary, end) = match self.element(models, &named.name, is_shared) {
+            Ok(filter) => recording::record(&named.input, &outputs, &filter, interrupts, &bar),
+            Err(error) => (Summary::default(), Err(error)),
+        };
+        bar.finish_and_clear();
+        let outcome = match end {
+            Ok(End::Done) => Outcome::Done,
+            Ok(End::Interrupted) => Outcome::Interrupted,
+            Err(error) => {
+                console::error(&error.context(named.input.shown()));
+                Outcome::Failed
+            }
+        };
+        (summary, outcome)
+    }
+
     /// The element with this command's settings.
-    fn element(&self, models: &std::path::Path, stream_id: &str) -> Result<gst::Element> {
+    fn element(&self, models: &Path, stream_id: &str, is_shared: bool) -> Result<gst::Element> {
         let settings = &self.settings;
         let filter = gst::ElementFactory::make("unioodfilter")
             .property("model-dir", models.to_str().context("the model set's path is not UTF-8; move it")?)
             .property("stream-id", stream_id)
             .property("keep-scores", self.keep_scores)
             .property("post-messages", false)
+            .property("model-instance-id", is_shared.then_some(INSTANCE))
             .build()
             .context("the element unioodfilter")?;
         for (name, value) in settings.properties() {

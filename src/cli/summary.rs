@@ -2,7 +2,10 @@
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
-use uniood::report::FrameReport;
+use uniood::{
+    engine::{StageTimes, Timings},
+    report::{FrameReport, TimingsReport},
+};
 
 /// Counts of one input, or of several together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,6 +21,8 @@ pub(crate) struct Summary {
     pub(crate) elapsed: Duration,
     detect_ms: f64,
     encode_ms: f64,
+    /// Of the frames that were scored.
+    times: StageTimes,
 }
 
 impl Summary {
@@ -36,6 +41,9 @@ impl Summary {
         self.failed += u64::from(report.error.is_some());
         self.detect_ms += report.timings_ms.detect;
         self.encode_ms += report.timings_ms.encode;
+        if report.error.is_none() {
+            self.times.record(&timings(&report.timings_ms));
+        }
     }
 }
 
@@ -51,6 +59,7 @@ impl AddAssign for Summary {
         self.elapsed += other.elapsed;
         self.detect_ms += other.detect_ms;
         self.encode_ms += other.encode_ms;
+        self.times += &other.times;
     }
 }
 
@@ -75,6 +84,17 @@ impl fmt::Display for Summary {
         let left_out = if self.crops_left_out > 0 { format!(", {} left out (--crops)", self.crops_left_out) } else { String::new() };
         writeln!(f, "  crops     {}{left_out}", self.crops)?;
         let frames = (self.frames as f64).max(1.0);
-        write!(f, "  a frame   {:.1} ms detect, {:.1} ms encode", self.detect_ms / frames, self.encode_ms / frames)
+        write!(f, "  a frame   {:.1} ms detect, {:.1} ms encode", self.detect_ms / frames, self.encode_ms / frames)?;
+        for (share, name) in [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")] {
+            let spread = self.times.stages().map(|(stage, times)| format!("{:.1} ms {stage}", times.quantile(share).as_secs_f64() * 1e3));
+            write!(f, "\n  {name}       {}", spread.join(", "))?;
+        }
+        Ok(())
     }
+}
+
+/// What a line says of a frame's time. A line is the element's own, but it went through text: what is no time counts as none.
+fn timings(said: &TimingsReport) -> Timings {
+    let time = |milliseconds: f64| Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or_default();
+    Timings { queue: time(said.queue), detect: time(said.detect), encode: time(said.encode), total: time(said.total) }
 }

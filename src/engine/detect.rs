@@ -1,9 +1,6 @@
 //! The detect stage: frames to boxes, boxes to objects. One thread; frames leave it in the order they came.
 
-use std::{
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Answer, Boxes, EngineHub, Scope, Timings,

@@ -76,8 +76,7 @@ pub(crate) enum Next<O> {
 
 impl<F, O, B> Hub<F, O, B> {
     pub(crate) fn new(crowd: usize) -> Self {
-        let state =
-            State { stage: Stage::Open, frames: Turns::default(), objects: Turns::default(), ready: None, encoder_waits: false };
+        let state = State { stage: Stage::Open, frames: Turns::default(), objects: Turns::default(), ready: None, encoder_waits: false };
         Self { crowd: crowd.max(1), state: Mutex::new(state), detect: Condvar::new(), batch: Condvar::new(), encode: Condvar::new() }
     }
 

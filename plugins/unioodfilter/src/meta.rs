@@ -276,7 +276,7 @@ fn read_scores(scores: &gst::List) -> Option<(Scores, Option<Scores>)> {
 }
 
 fn read_reason(word: &str) -> Option<Reason> {
-    [Reason::MaxObjects, Reason::Overload, Reason::Late, Reason::Error].into_iter().find(|reason| reason.as_str() == word)
+    Reason::ALL.into_iter().find(|reason| reason.as_str() == word)
 }
 
 #[cfg(test)]

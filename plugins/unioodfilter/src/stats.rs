@@ -59,7 +59,7 @@ impl Stats {
 
     /// The structure of the `stats` property.
     pub(crate) fn to_structure(&self) -> gst::Structure {
-        let unscored = [Reason::MaxObjects, Reason::Overload, Reason::Late, Reason::Error]
+        let unscored = Reason::ALL
             .into_iter()
             .fold(gst::Structure::builder("unscored"), |structure, reason| {
                 structure.field(reason.as_str(), self.unscored.get(&reason).copied().unwrap_or_default())
@@ -72,14 +72,15 @@ impl Stats {
             .field("draw", mean(self.draw))
             .field("total", mean(self.total))
             .build();
-        let percentiles = self.percentiles.stages().into_iter().fold(gst::Structure::builder("percentiles"), |structure, (stage, times)| {
-            let milliseconds = |share| times.quantile(share).as_secs_f64() * 1e3;
-            let of_stage = gst::Structure::builder(stage)
-                .field("p50", milliseconds(0.5))
-                .field("p95", milliseconds(0.95))
-                .field("p99", milliseconds(0.99));
-            structure.field(stage, of_stage.build())
-        });
+        let percentiles =
+            self.percentiles.stages().into_iter().fold(gst::Structure::builder("percentiles"), |structure, (stage, times)| {
+                let milliseconds = |share| times.quantile(share).as_secs_f64() * 1e3;
+                let of_stage = gst::Structure::builder(stage)
+                    .field("p50", milliseconds(0.5))
+                    .field("p95", milliseconds(0.95))
+                    .field("p99", milliseconds(0.99));
+                structure.field(stage, of_stage.build())
+            });
         gst::Structure::builder("uniood-stats")
             .field("frames", self.frames)
             .field("objects", self.objects)

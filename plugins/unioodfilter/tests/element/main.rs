@@ -7,5 +7,7 @@ mod metadata;
 mod order;
 mod pipelines;
 mod settings;
+mod shared;
 mod sources;
 mod support;
+mod time;

@@ -42,6 +42,8 @@ fn every_property_of_the_documentation_has_its_default() {
         ("model-instance-id", "(gchararray) NULL", false),
         ("model-cache-dir", "(gchararray) NULL", false),
         ("overload", "block", true),
+        ("scheduling-policy", "auto", true),
+        ("qos", "false", true),
         ("annotate", "true", true),
         ("post-messages", "false", true),
         ("keep-scores", "false", true),
@@ -188,7 +190,6 @@ fn what_later_versions_bring_is_refused_at_start_and_kept_neutral_while_playing(
             ("tracker", "sort", "none"),
             ("reclassify-interval", "5", "1"),
             ("inference-interval", "3", "1"),
-            ("model-instance-id", "shared", ""),
             ("precision", "fp16", "auto"),
             ("background", "shared", "exact"),
         ] {

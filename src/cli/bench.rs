@@ -1,0 +1,286 @@
+//! `uniood bench`: cameras in real time through one process.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use gst::prelude::*;
+use gst_app::AppSrc;
+use street_world::film::{self, Film};
+use uniood::engine::Times;
+
+use crate::{
+    Outcome, console, plugin,
+    settings::{Models, Settings},
+};
+
+/// The cameras' pictures.
+const SIZE: (u32, u32) = (640, 360);
+
+/// Pictures of the film, which goes forth and back: nothing in it jumps.
+const PICTURES: usize = 90;
+
+/// A camera is held where 99 of 100 frames are younger when they leave.
+const YOUNG: Duration = Duration::from_millis(500);
+
+/// Not measured: models warm up.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How long the last frames may take to come out.
+const LAST_FRAMES: Duration = Duration::from_secs(10);
+
+/// More cameras than any machine is asked for.
+const MOST: u16 = 1024;
+
+/// Cameras in real time through one process: how old frames get until they leave, or how many cameras this machine holds
+///
+/// Every camera films a rendered street, 640×360, and is not decoded; all share one engine.
+#[derive(Args)]
+#[command(after_help = "Examples: uniood bench --streams 8\n          uniood bench --streams max --seconds 30")]
+pub(crate) struct Bench {
+    /// Cameras; `max`: the most that are held, with every frame answered and the age's p99 under 500 ms
+    #[arg(long, value_name = "N|max")]
+    streams: Streams,
+    /// Frames a second of each
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=240))]
+    fps: u16,
+    /// How long a number of cameras is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    seconds: u16,
+    #[command(flatten)]
+    models: Models,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Streams {
+    Number(u16),
+    Max,
+}
+
+impl FromStr for Streams {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "max" => Ok(Self::Max),
+            number => number
+                .parse()
+                .ok()
+                .filter(|number| (1..=MOST).contains(number))
+                .map(Self::Number)
+                .ok_or_else(|| format!("wanted a number from 1 to {MOST}, or max")),
+        }
+    }
+}
+
+impl Bench {
+    /// Measures one number of cameras, or looks for the largest that is held.
+    pub(crate) fn run(self) -> Result<Outcome> {
+        let models = self.models.open(&self.settings)?;
+        plugin::load()?;
+        let film = film(self.fps)?;
+        let measure = |streams: u16| -> Result<Measured> {
+            let measured = self.measure(streams, &film, models.dir.to_str().context("the model set's path is not UTF-8; move it")?)?;
+            say(&measured);
+            Ok(measured)
+        };
+        match self.streams {
+            Streams::Number(streams) => {
+                measure(streams)?;
+            }
+            Streams::Max => {
+                let (mut held, mut too_many) = (None, 1);
+                loop {
+                    let measured = measure(too_many)?;
+                    if !measured.is_held() || too_many == MOST {
+                        break;
+                    }
+                    held = Some(measured);
+                    too_many = (too_many * 2).min(MOST);
+                }
+                while let Some(most) = held.as_ref().map(|held| held.streams)
+                    && too_many - most > 1
+                {
+                    let between = most.midpoint(too_many);
+                    let measured = measure(between)?;
+                    if measured.is_held() { held = Some(measured) } else { too_many = between }
+                }
+                say(&match held {
+                    Some(held) => format!("held: {held}"),
+                    None => "held: none; use a faster device, fewer frames a second, or fewer objects (--max-objects)".to_owned(),
+                });
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn measure(&self, streams: u16, film: &[gst::Buffer], models: &str) -> Result<Measured> {
+        let step = Duration::from_secs(1) / u32::from(self.fps);
+        let cameras = (0..streams).map(|number| self.camera(number, models)).collect::<Result<Vec<_>>>()?;
+        for camera in &cameras {
+            if camera.pipeline.set_state(gst::State::Playing).is_err() {
+                bail!("{}", camera.error().unwrap_or_else(|| "a pipeline does not start".to_owned()));
+            }
+        }
+        let begun = Instant::now();
+        let turns = u32::from(self.seconds) * u32::from(self.fps);
+        let turns = turns + u32::try_from(WARM_UP.as_millis() / step.as_millis().max(1)).unwrap_or(0);
+        let mut sent = 0_u64;
+        for turn in 0..turns {
+            for (number, camera) in (0_u32..).zip(&cameras) {
+                // Cameras do not expose at the same moment.
+                let at = begun + step * turn + step * number / u32::from(streams);
+                thread::sleep(at.saturating_duration_since(Instant::now()));
+                let is_measured = at.duration_since(begun) >= WARM_UP;
+                lock(&camera.made).push(is_measured.then_some(at));
+                let place = (turn as usize + PICTURES * number as usize / usize::from(streams)) % (2 * PICTURES);
+                let mut frame = film[place.min(2 * PICTURES - 1 - place)].clone();
+                let writable = frame.make_mut();
+                writable.set_pts(gst::ClockTime::try_from(step * turn).ok());
+                writable.set_duration(gst::ClockTime::try_from(step).ok());
+                camera.source.push_buffer(frame).map_err(|_| camera.error().unwrap_or_else(|| "a pipeline stopped".to_owned())).map_err(anyhow::Error::msg)?;
+                sent += 1;
+            }
+        }
+        let last = Instant::now();
+        let left = || cameras.iter().map(|camera| lock(&camera.seen).0).sum::<u64>();
+        while left() < sent && last.elapsed() < LAST_FRAMES {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let mut measured = Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, frames: 0, age: Times::default() };
+        for camera in &cameras {
+            let stats: gst::Structure = camera.filter.property("stats");
+            measured.objects += stats.get::<u64>("objects").unwrap_or(0);
+            measured.frames += stats.get::<u64>("frames").unwrap_or(0);
+            measured.answered -= stats.get::<u64>("errors").unwrap_or(0).min(measured.answered);
+            measured.age += &lock(&camera.seen).1;
+        }
+        Ok(measured)
+    }
+
+    fn camera(&self, number: u16, models: &str) -> Result<Camera> {
+        let filter = gst::ElementFactory::make("unioodfilter")
+            .property("model-dir", models)
+            .property("stream-id", format!("cam-{number}"))
+            .property("model-instance-id", "uniood-bench")
+            .build()
+            .context("the element unioodfilter")?;
+        for (name, value) in self.settings.properties() {
+            filter.set_property_from_str(name, &value);
+        }
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", "RGB")
+            .field("width", SIZE.0.cast_signed())
+            .field("height", SIZE.1.cast_signed())
+            .field("framerate", gst::Fraction::new(i32::from(self.fps), 1))
+            .build();
+        let source = AppSrc::builder().caps(&caps).format(gst::Format::Time).is_live(true).max_bytes(0).build();
+        let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().context("the element fakesink")?;
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([source.upcast_ref(), &filter, &sink])?;
+        gst::Element::link_many([source.upcast_ref(), &filter, &sink])?;
+        let (made, seen) = (Arc::new(Mutex::new(Vec::<Option<Instant>>::new())), Arc::new(Mutex::new((0, Times::default()))));
+        let (made_at, counted) = (Arc::clone(&made), Arc::clone(&seen));
+        let pad = sink.static_pad("sink").context("fakesink's pad")?;
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let mut seen = lock(&counted);
+            // Frames leave in the order they were made.
+            let made = usize::try_from(seen.0).ok().and_then(|nth| lock(&made_at).get(nth).copied().flatten());
+            if let Some(made) = made {
+                seen.1.record(made.elapsed());
+            }
+            seen.0 += 1;
+            gst::PadProbeReturn::Ok
+        });
+        Ok(Camera { pipeline, source, filter, made, seen })
+    }
+}
+
+/// One camera's pipeline.
+struct Camera {
+    pipeline: gst::Pipeline,
+    source: AppSrc,
+    filter: gst::Element,
+    /// When each frame was made; `None` while models warm up.
+    made: Arc<Mutex<Vec<Option<Instant>>>>,
+    /// Frames that left, and how old they were.
+    seen: Arc<Mutex<(u64, Times)>>,
+}
+
+impl Camera {
+    fn error(&self) -> Option<String> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        // Nothing is left to be told where even stopping fails.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// What a number of cameras came to.
+struct Measured {
+    streams: u16,
+    fps: u16,
+    sent: u64,
+    answered: u64,
+    objects: u64,
+    frames: u64,
+    age: Times,
+}
+
+impl Measured {
+    fn is_held(&self) -> bool {
+        self.answered == self.sent && self.age.quantile(0.99) < YOUNG
+    }
+}
+
+impl fmt::Display for Measured {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99] = [0.5, 0.99].map(|share| self.age.quantile(share).as_millis());
+        let objects = self.objects as f64 / (self.frames as f64).max(1.0);
+        write!(
+            f,
+            "{} cameras at {} a second, {objects:.2} objects a frame: {} of {} frames answered, age p50 {p50} ms, p99 {p99} ms",
+            self.streams, self.fps, self.answered, self.sent
+        )
+    }
+}
+
+/// The film, once for all cameras.
+fn film(fps: u16) -> Result<Vec<gst::Buffer>> {
+    let settings = film::Settings { seed: 8, width: SIZE.0, height: SIZE.1, fps: f64::from(fps), ..film::Settings::default() };
+    let bar = console::progress(PICTURES as u64, "pictures");
+    let film = Film::new(&settings)?.take(PICTURES).map(|frame| {
+        bar.inc(1);
+        gst::Buffer::from_slice(frame.picture.rgb)
+    });
+    let film = film.collect();
+    bar.finish_and_clear();
+    Ok(film)
+}
+
+#[expect(clippy::print_stdout, reason = "these lines are the result")]
+fn say(line: &impl fmt::Display) {
+    println!("{line}");
+}
+
+/// What the locks guard is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
