@@ -193,6 +193,60 @@ fn an_interrupt_closes_the_files_with_every_frame_that_was_under_way() {
 }
 
 #[test]
+fn files_may_be_read_several_at_a_time_and_stay_apart() {
+    let Some(world) = World::new() else { return };
+    let clips = [("one.mp4", 12), ("two.mp4", 20), ("three.mp4", 7)].map(|(name, frames)| world.clip(name, frames, "mp4mux"));
+    let ran = world.run(&[&clips[0], &clips[1], &clips[2]], &["--jobs", "3", "--crops", "0"]);
+    ran.check(0, "");
+    for (name, frames) in [("one", 12), ("two", 20), ("three", 7)] {
+        let lines = world.lines(name);
+        assert_eq!(
+            lines.iter().map(|line| line["frame_id"].as_u64().unwrap()).collect::<Vec<_>>(),
+            (0..frames).collect::<Vec<_>>(),
+            "{name}"
+        );
+        assert!(lines.iter().all(|line| line["stream_id"] == name && line["objects"][0]["ood"]["omega"].is_number()), "{name}");
+        assert_eq!(world.recorded_frames(name) as u64, frames, "{name}");
+    }
+    assert!(ran.stdout.contains("all inputs\n  frames    39") && ran.stdout.contains("  p99       "), "{}", ran.stdout);
+}
+
+#[test]
+fn live_inputs_run_at_the_same_time_until_they_are_interrupted() {
+    let Some(world) = World::new() else { return };
+    // Ports that were free just now.
+    let ports = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).map(|socket| socket.local_addr().unwrap().port());
+    let mut senders = ports.map(|port| {
+        let description = format!(
+            "videotestsrc is-live=true ! video/x-raw,format=I420,width={},height={},framerate=25/1 ! x264enc speed-preset=ultrafast \
+             tune=zerolatency key-int-max=10 ! mpegtsmux alignment=7 ! udpsink host=127.0.0.1 port={port}",
+            SIZE.0, SIZE.1
+        );
+        Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).stdout(Stdio::null()).spawn().unwrap()
+    });
+    let addresses = ports.map(|port| PathBuf::from(format!("udp://127.0.0.1:{port}")));
+    let arguments = world.arguments(&[&addresses[0], &addresses[1]], &["--crops", "0"]);
+    let mut child = uniood(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let names = ports.map(|port| format!("127.0.0.1-{port}"));
+    let lines = |name: &str| fs::read_to_string(world.path("out").join(format!("{name}.jsonl"))).map_or(0, |text| text.lines().count());
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while names.iter().any(|name| lines(name) < 20) {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "they did not get under way");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    for sender in &mut senders {
+        sender.kill().unwrap();
+        sender.wait().unwrap();
+    }
+    ran.check(130, "interrupted");
+    for name in &names {
+        assert_eq!(world.recorded_frames(name), world.lines(name).len(), "{name}");
+    }
+}
+
+#[test]
 fn the_real_clips_give_a_line_for_each_frame() {
     let Some(world) = World::new() else { return };
     let Some(shared) = shared_dir() else { return skip("the real clips are not there") };

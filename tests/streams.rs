@@ -24,7 +24,7 @@ use rand_chacha::{
 use uniood::{
     Error,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scheduling, Scope, Stream, no_abort},
+    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scheduling, Scope, Stream, Ticket, no_abort},
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
     models::ModelSet,
@@ -108,6 +108,12 @@ fn told(stream: char, number: usize, objects: usize, settings: &Arc<FrameSetting
 
 fn plain(objects: usize, settings: &Arc<FrameSettings>) -> Job {
     Job { frame: Arc::new(picture()), boxes: boxes(objects), settings: Arc::clone(settings) }
+}
+
+fn all_answered(tickets: Vec<Ticket>) {
+    for ticket in tickets {
+        ticket.wait().unwrap();
+    }
 }
 
 /// Where something happened in the log.
@@ -219,12 +225,12 @@ fn streams_come_and_go_50_times_and_no_frame_of_another_is_lost_late_or_out_of_o
             let mut tickets: Vec<_> =
                 (0..below(5)).map(|_| stream.submit(plain(below(20) as usize, &settings), &no_abort()).unwrap()).collect();
             match below(4) {
-                0 => tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap())),
+                0 => all_answered(tickets),
                 1 => stream.flush(),
                 2 => {
                     tickets.truncate(1);
                     drop(stream);
-                    tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
+                    all_answered(tickets);
                 }
                 _ => drop(stream),
             }

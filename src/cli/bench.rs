@@ -146,7 +146,11 @@ impl Bench {
                 let writable = frame.make_mut();
                 writable.set_pts(gst::ClockTime::try_from(step * turn).ok());
                 writable.set_duration(gst::ClockTime::try_from(step).ok());
-                camera.source.push_buffer(frame).map_err(|_| camera.error().unwrap_or_else(|| "a pipeline stopped".to_owned())).map_err(anyhow::Error::msg)?;
+                camera
+                    .source
+                    .push_buffer(frame)
+                    .map_err(|_| camera.error().unwrap_or_else(|| "a pipeline stopped".to_owned()))
+                    .map_err(anyhow::Error::msg)?;
                 sent += 1;
             }
         }

@@ -1,5 +1,6 @@
 //! The command line: results on stdout, everything else on stderr, exit codes below.
 
+mod bench;
 mod boxes;
 mod calibrate;
 mod console;
@@ -42,6 +43,7 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Eval(Box<eval::Eval>),
     Models(models::Models),
+    Bench(bench::Bench),
     Doctor(doctor::Doctor),
 }
 
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Calibrate(calibrate) => calibrate.run(),
         Command::Eval(eval) => eval.run(),
         Command::Models(models) => models.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
     };
     outcome

@@ -168,13 +168,12 @@ impl<F, O, B> Hub<F, O, B> {
             }
             let encoder_is_idle = state.encoder_waits && state.ready.is_none();
             let left = match due {
-                Due::Never => None,
                 Due::At(_) | Due::WhenOthersWait if encoder_is_idle && !state.objects.is_empty() => return Some(Next::Close),
                 Due::At(at) if encoder_is_idle => match at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
                     None => return Some(Next::Close),
                     left => left,
                 },
-                Due::At(_) | Due::WhenOthersWait => None,
+                Due::Never | Due::At(_) | Due::WhenOthersWait => None,
             };
             guard = match left {
                 None => self.batch.wait(guard).unwrap_or_else(PoisonError::into_inner),

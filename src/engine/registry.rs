@@ -56,23 +56,28 @@ fn instance(id: &str) -> Arc<Mutex<Instance>> {
 
 /// The first setting that differs: its name, and both values.
 fn difference(ours: &EngineConfig, theirs: &EngineConfig) -> Option<(&'static str, String, String)> {
-    let folder = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    let detector = |config: &EngineConfig| match &config.detector {
+    let mut pairs = named(ours).into_iter().zip(named(theirs));
+    pairs.find_map(|((name, ours), (_, theirs))| (ours != theirs).then_some((name, ours, theirs)))
+}
+
+/// What an engine is made of, in the words of the element's properties.
+fn named(config: &EngineConfig) -> [(&'static str, String); 7] {
+    let path = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let detector = match &config.detector {
         DetectorChoice::Set => "the set's".to_owned(),
-        DetectorChoice::File(path) => folder(path),
+        DetectorChoice::File(file) => path(file),
         DetectorChoice::Upstream => "upstream".to_owned(),
         DetectorChoice::Frame => "frame".to_owned(),
     };
-    let named: [(&'static str, &dyn Fn(&EngineConfig) -> String); 7] = [
-        ("model-dir", &|config| folder(&config.models.dir)),
-        ("detector", &detector),
-        ("device", &|config| config.device.to_string()),
-        ("batch-size", &|config| config.batch_size.to_string()),
-        ("batch-timeout", &|config| config.batch_timeout.map_or_else(|| "-1".to_owned(), |timeout| timeout.as_millis().to_string())),
-        ("model-cache-dir", &|config| config.cache_dir.as_deref().map_or_else(|| "the user's cache".to_owned(), folder)),
-        ("threads", &|config| config.threads.map_or_else(|| "one a core".to_owned(), |threads| threads.to_string())),
-    ];
-    named.into_iter().map(|(name, value)| (name, value(ours), value(theirs))).find(|(_, ours, theirs)| ours != theirs)
+    [
+        ("model-dir", path(&config.models.dir)),
+        ("detector", detector),
+        ("device", config.device.to_string()),
+        ("batch-size", config.batch_size.to_string()),
+        ("batch-timeout", config.batch_timeout.map_or_else(|| "-1".to_owned(), |timeout| timeout.as_millis().to_string())),
+        ("model-cache-dir", config.cache_dir.as_deref().map_or_else(|| "the user's cache".to_owned(), path)),
+        ("threads", config.threads.map_or_else(|| "one a core".to_owned(), |threads| threads.to_string())),
+    ]
 }
 
 /// What the locks guard is whole after every statement.

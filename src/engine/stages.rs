@@ -60,16 +60,18 @@ impl StageTimes {
     }
 }
 
+impl AddAssign<&Self> for Times {
+    fn add_assign(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("both have the same bounds");
+    }
+}
+
 impl AddAssign<&Self> for StageTimes {
     fn add_assign(&mut self, other: &Self) {
-        for (ours, theirs) in [
-            (&mut self.queue, &other.queue),
-            (&mut self.detect, &other.detect),
-            (&mut self.encode, &other.encode),
-            (&mut self.total, &other.total),
-        ] {
-            ours.0.add(&theirs.0).expect("both have the same bounds");
-        }
+        self.queue += &other.queue;
+        self.detect += &other.detect;
+        self.encode += &other.encode;
+        self.total += &other.total;
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) const THRESHOLD_OF_THE_SET: f64 = -10.0;
 
 /// One field a property, same names.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(crate) struct Settings {
     pub(crate) model_dir: Option<String>,
     pub(crate) detector: Option<String>,

@@ -17,6 +17,7 @@ fn shared(set: &ModelSet, name: &str, id: &str) -> gst::Element {
 
 #[test]
 fn frames_of_two_elements_share_a_batch() {
+    init();
     completes_within(HANG, || {
         let set = ModelSet::golden();
         let info = info(VideoFormat::I420, 64, 48);
