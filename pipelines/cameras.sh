@@ -1,7 +1,7 @@
 #!/bin/sh
 # Many cameras, side by side in one window, each with its own JSON lines: cam0.jsonl, cam1.jsonl, …
 # Usage: pipelines/cameras.sh MODELS URL…      e.g. pipelines/cameras.sh models/street rtsp://a/stream rtsp://b/stream
-# Addresses and files alike. In this version each camera loads the models for itself. SOURCE, SINK and LINES_DIR replace the ends.
+# Addresses and files alike; one engine scores them all. SOURCE, SINK and LINES_DIR replace the ends.
 # No globbing: addresses have question marks.
 set -euf
 models=${1:?name a model set, a folder with uniood.json}
@@ -16,7 +16,7 @@ for input in "$@"; do
     *://*) source="urisourcebin uri=\"$input\"" ;;
     *) source="filesrc location=\"$input\"" ;;
   esac
-  branches="$branches ${SOURCE:-$source} ! unioodfilter name=cam$n model-dir=\"$models\" overload=bypass ${SETTINGS:-} ! queue !
+  branches="$branches ${SOURCE:-$source} ! unioodfilter name=cam$n model-dir=\"$models\" model-instance-id=cameras overload=bypass ${SETTINGS:-} ! queue !
     videoconvert ! videoscale ! video/x-raw,width=640,height=360 ! mix.sink_$n cam$n.meta ! filesink location=\"${LINES_DIR:-.}/cam$n.jsonl\""
   layout="$layout sink_$n::xpos=$((n % 2 * 640)) sink_$n::ypos=$((n / 2 * 360))"
   n=$((n + 1))

@@ -1,7 +1,7 @@
-//! Speed of the element, as ratios: against the dual encoder alone in a loop, against `identity`, and its pixels against
-//! the encoder. ViT-B/32 with random weights. Prints Markdown.
+//! Speed of the element, as ratios: against the dual encoder alone in a loop, against `identity`, several that share an
+//! engine against one, and its pixels against the encoder. ViT-B/32 with random weights. Prints Markdown.
 //!
-//! `cargo bench --bench element [-- --repeats N] [-- --only throughput|own-cost|pixels]`, after `make build`, whose plugin it loads.
+//! `cargo bench --bench element [-- --repeats N] [-- --only throughput|streams|own-cost|pixels]`, after `make build`, whose plugin it loads.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures and fails by panicking")]
 
 #[path = "../common/mod.rs"]
@@ -9,6 +9,7 @@ mod common;
 mod encoder;
 mod own_cost;
 mod pixels;
+mod streams;
 mod throughput;
 
 use std::{fs, path::Path};
@@ -45,6 +46,9 @@ fn main() {
     println!("{}", Figure::HEAD);
     if wanted("throughput") {
         common::print(&throughput::figures(&set, &mut encoder, repeats));
+    }
+    if wanted("streams") {
+        common::print(&streams::figures(&set, repeats));
     }
     if wanted("own-cost") {
         common::print(&own_cost::figures(&set, repeats));

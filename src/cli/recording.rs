@@ -265,7 +265,8 @@ fn watch(
             1 if interrupted => {}
             1 => {
                 interrupted = true;
-                bar.suspend(|| console::note("interrupted: finishing the frames that are under way; once more to leave them"));
+                let news = format!("{}interrupted: finishing the frames that are under way; once more to leave them", bar.prefix());
+                bar.suspend(|| console::note(&news));
                 filter.call_async(|filter| {
                     // The end goes in where the frames do, so that every frame that is in comes out.
                     if let Some(peer) = filter.static_pad("sink").and_then(|pad| pad.peer()) {

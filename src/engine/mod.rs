@@ -102,11 +102,13 @@ impl Engine {
 
         let closing = Closing { size: config.batch_size.max(1), timeout: config.batch_timeout };
         let hub = Arc::new(Hub::new(closing.size));
-        let workers = vec![
-            spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub))?,
-            spawn("uniood-batch", &hub, move |hub| batch::run(&spec, closing, hub))?,
-            spawn("uniood-detect", &hub, move |hub| detect::run(detector, hub))?,
+        let workers = [
+            spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub)),
+            spawn("uniood-batch", &hub, move |hub| batch::run(&spec, closing, hub)),
+            spawn("uniood-detect", &hub, move |hub| detect::run(detector, hub)),
         ];
+        // Of three threads the first two would wait for ever for one that did not start.
+        let workers = workers.into_iter().collect::<Result<_>>().inspect_err(|_| hub.fail())?;
         Ok(Arc::new(Self {
             config: config.clone(),
             device_words,
