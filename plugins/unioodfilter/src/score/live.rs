@@ -25,9 +25,9 @@ use crate::{
 /// Bytes of frames in flight, whatever their number.
 const BYTES_IN_FLIGHT: usize = 256 << 20;
 
-/// Frames in the engine while `overload=bypass` and scheduling is for latency: one to be taken next and one in each
-/// stage. More would only be older when they are answered.
-const FRAMES_IN_STAGES: usize = 4;
+/// Frames in the engine while `overload=bypass` and scheduling is for latency: one in each stage. More would only be
+/// older when they are answered.
+const FRAMES_IN_STAGES: usize = 3;
 
 /// This element's way into its engine and what follows from it.
 pub(super) struct Running {
@@ -72,12 +72,16 @@ impl Running {
         self.stream.engine()
     }
 
-    /// Whether `overload=bypass` lets a frame pass: the engine has enough to do, or half of what may be in flight
-    /// (`queued`) waits for it already.
+    /// Whether `overload=bypass` lets a frame pass that is mapped already: the engine has enough to do; or, where time
+    /// matters, half of what may be in flight is `queued` behind a frame of it.
     pub(super) fn is_full(&self, queued: usize) -> bool {
+        // Without this element's own and that of the frame that asks.
+        let in_engine = Arc::strong_count(&self.in_engine).saturating_sub(2);
         let half = self.limit.items / 2;
-        let most = if self.stream.scheduling() == Scheduling::Latency { half.min(FRAMES_IN_STAGES) } else { half };
-        Arc::strong_count(&self.in_engine) > most || queued >= half
+        match self.stream.scheduling() {
+            Scheduling::Latency => in_engine >= half.min(FRAMES_IN_STAGES) || in_engine > 0 && queued >= half,
+            Scheduling::Throughput => in_engine >= half,
+        }
     }
 
     /// Closes the engine's open batch before a wait that more frames cannot end. With a batch timeout the batch

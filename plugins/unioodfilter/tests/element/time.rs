@@ -201,7 +201,7 @@ fn bypass_keeps_the_newest_scored_frame_young_when_the_model_is_four_times_too_s
         ages.sort_unstable();
         let (p50, p99) = (ages[ages.len() / 2], ages[ages.len() * 99 / 100]);
         eprintln!("{boxes} objects a frame, one frame scored every {service:?}: age p50 {p50:?}, p99 {p99:?}");
-        // One frame in each stage and one to be taken next: an age of so many frames' work, however long it goes on.
+        // One frame in each stage: an age of so many frames' work, however long it goes on.
         assert!(p99 < 8 * service + Duration::from_millis(200), "p99 {p99:?} at {service:?} a frame");
     });
 }
