@@ -16,7 +16,7 @@ pub struct EngineConfig {
     pub device: Device,
     /// Objects in an encode batch, at least 1.
     pub batch_size: usize,
-    /// How long an open batch waits for more; `None`: until it is full or [`super::Engine::flush`].
+    /// How long an open batch waits for more, for [`super::Scheduling::Throughput`]; `None`: until it is full or [`super::Stream::flush`].
     pub batch_timeout: Option<Duration>,
     /// Where built graphs are kept; `None`: the user's cache.
     pub cache_dir: Option<PathBuf>,
