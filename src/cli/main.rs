@@ -1,18 +1,24 @@
 //! The command line: results on stdout, everything else on stderr, exit codes below.
 
 mod boxes;
+mod bus;
 mod calibrate;
+mod connection;
 mod console;
 mod crops;
 mod doctor;
+mod entrance;
 mod eval;
 mod inputs;
+mod journal;
+mod life;
 mod models;
 mod offline;
 mod plugin;
 mod recording;
 mod run;
 mod score;
+mod scoring;
 mod settings;
 mod shown;
 mod summary;

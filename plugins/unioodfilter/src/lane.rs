@@ -88,6 +88,11 @@ impl<T> Lane<T> {
         Ok(item)
     }
 
+    /// Items that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// Waits for a one-shot reply; `None` where its sender was dropped without one.
     ///
     /// # Errors
