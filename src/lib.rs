@@ -16,7 +16,9 @@
 //! Attentive Vision-Language Modeling" (UNI-OOD), CVPR 2026.
 
 pub mod activation;
+pub mod address;
 pub mod attention;
+pub mod backoff;
 mod cache;
 pub mod calibrate;
 pub mod combiner;
@@ -29,10 +31,13 @@ pub mod eval;
 pub mod frame;
 pub mod geometry;
 pub mod graph;
+pub mod metrics;
 pub mod models;
 pub mod overlay;
 pub mod pair;
 pub mod picture;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod report;
 mod resample;
 pub mod score;

@@ -56,7 +56,10 @@ pub struct FrameReport<'a> {
     pub image: Option<OodReport<'a>>,
     /// Where the time went.
     pub timings_ms: TimingsReport,
-    /// Why the frame went on unscored; `null` where it did not.
+    /// Set where the line tells of the stream itself, and of no frame: see [`FrameReport::of_event`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Cow<'a, str>>,
+    /// Why the frame went on unscored, or what befell the stream; `null` where nothing did.
     pub error: Option<Cow<'a, str>>,
 }
 
@@ -190,7 +193,27 @@ impl<'a> FrameReport<'a> {
                 encode: milliseconds(answer.timings.encode),
                 total: milliseconds(answer.timings.total),
             },
+            event: None,
             error: answer.error.as_deref().map(Cow::from),
+        }
+    }
+
+    /// What befell the stream between two frames. The header's number is that of the frame that comes next, and its time is
+    /// not before the last frame's, so that lines stay in order.
+    #[must_use]
+    pub fn of_event(header: &FrameHeader<'a>, event: &'a str, error: Option<&'a str>) -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            stream_id: header.stream_id.into(),
+            frame_id: header.frame_id,
+            timestamp: header.timestamp,
+            resolution: Resolution { width: header.resolution.0, height: header.resolution.1 },
+            source: header.source.map(Cow::from),
+            objects: Vec::new(),
+            image: None,
+            timings_ms: TimingsReport { queue: 0.0, detect: 0.0, encode: 0.0, total: 0.0 },
+            event: Some(event.into()),
+            error: error.map(Cow::from),
         }
     }
 
@@ -338,6 +361,19 @@ mod tests {
                 r#"{"region_id":1,"x":12,"y":20,"w":72,"h":97,"roi_type":"object","detection":{"bounding_box":{"x_min":0.013020833,"#,
                 r#""y_min":0.037037037,"x_max":0.086979166,"y_max":0.21666667},"confidence":0.91},"ood":{"label":"unscored","reason":"max-objects"}}],"#,
                 r#""image":null,"timings_ms":{"queue":0.9,"detect":3.1,"encode":21.7,"total":26.0},"error":null}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn an_event_is_a_line_without_objects() {
+        let line = FrameReport::of_event(&HEADER, "lost", Some("the camera closed the connection")).to_line();
+        assert_eq!(
+            line,
+            concat!(
+                r#"{"schema":"uniood.frame/1","stream_id":"cam-3","frame_id":412,"timestamp":13733333333,"resolution":{"width":960,"height":540},"#,
+                r#""source":"dashcam.mp4","objects":[],"image":null,"timings_ms":{"detect":0.0,"encode":0.0,"total":0.0},"#,
+                r#""event":"lost","error":"the camera closed the connection"}"#,
             )
         );
     }

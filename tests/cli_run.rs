@@ -126,6 +126,15 @@ fn inputs_of_one_name_and_folders_keep_all_results_apart() {
 }
 
 #[test]
+fn lines_on_stdout_are_those_of_the_file() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("ball.mp4", 5, "mp4mux");
+    let ran = world.run(&[&clip], &["--lines", "-"]);
+    ran.check(0, "frames    5");
+    assert_eq!(ran.stdout, fs::read_to_string(world.path("out/ball.jsonl")).unwrap());
+}
+
+#[test]
 fn a_missed_gate_is_exit_3_and_crops_can_be_limited() {
     let Some(world) = World::new() else { return };
     let clip = world.clip("ball.mp4", 5, "mp4mux");

@@ -53,6 +53,11 @@ impl Crops {
         self.lock().waiting.push_back((buffer, info));
     }
 
+    /// Frames that wait for their verdicts.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// The verdicts of the oldest frame that waits.
     pub(crate) fn verdicts(&self, report: &FrameReport<'_>) -> Result<()> {
         let mut state = self.lock();

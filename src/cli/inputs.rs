@@ -1,16 +1,20 @@
 //! What `uniood run` reads: video files, folders of them, addresses, cameras; and their outputs' names.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
-use gst::prelude::*;
+use uniood::address::Address;
 
 /// File name endings that are taken for video in a folder.
 const VIDEO: [&str; 14] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "flv", "wmv", "3gp"];
+
+/// Addresses with these schemes are files that lie elsewhere: they have an end.
+const REMOTE_FILES: [&str; 4] = ["http", "https", "file", "ftp"];
 
 /// One thing to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub(crate) enum Input {
     /// A video file.
     File(PathBuf),
     /// `rtsp://…` and the like.
-    Address(String),
+    Address(Address),
     /// A camera's device file.
     Camera(PathBuf),
 }
@@ -36,8 +40,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Named>> {
     for argument in arguments {
         if let Some(device) = argument.strip_prefix("v4l2:") {
             inputs.push(Input::Camera(device.into()));
-        } else if argument.contains("://") {
-            inputs.push(Input::Address(argument.clone()));
+        } else if let Some(address) = Address::parse(argument) {
+            inputs.push(Input::Address(address));
         } else {
             let path = PathBuf::from(argument);
             let kind = fs::metadata(&path).with_context(|| format!("cannot read {argument}"))?;
@@ -85,87 +89,53 @@ fn named(inputs: Vec<Input>) -> Vec<Named> {
 }
 
 impl Input {
-    /// How the user knows it. Addresses may hold a password: it is left out.
+    /// Whether it goes on without an end, and returns after a loss: a camera.
+    pub(crate) fn is_live(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Address(address) => !REMOTE_FILES.contains(&address.scheme()),
+            Self::Camera(_) => true,
+        }
+    }
+
+    /// How the user knows it, without user and password.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::File(path) | Self::Camera(path) => path.display().to_string(),
-            Self::Address(address) => match address.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('@'))) {
-                Some((scheme, Some((user, rest)))) if !user.contains('/') => format!("{scheme}://…@{rest}"),
-                _ => address.clone(),
-            },
+            Self::Address(address) => address.to_string(),
+        }
+    }
+
+    /// Its URI, without user and password.
+    pub(crate) fn uri(&self) -> Result<String> {
+        Ok(match self {
+            Self::File(path) => {
+                let path = std::path::absolute(path).with_context(|| format!("cannot read {}", path.display()))?;
+                gst::glib::filename_to_uri(path, None)?.into()
+            }
+            Self::Address(address) => address.without_credentials(),
+            Self::Camera(device) => format!("v4l2://{}", device.display()),
+        })
+    }
+
+    /// What somebody else says of it, without user and password.
+    pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::Address(address) => address.hide(text),
+            Self::File(_) | Self::Camera(_) => text.into(),
         }
     }
 
     fn plain_name(&self) -> String {
         let name = match self {
             Self::File(path) | Self::Camera(path) => path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
-            Self::Address(_) => {
-                let shown = self.shown();
-                let rest = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest).trim_start_matches("…@");
-                rest.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' }).collect()
+            Self::Address(address) => {
+                address.rest().chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' }).collect()
             }
         };
         let name = name.trim_matches(['-', '.']).to_owned();
         if name.is_empty() { "input".to_owned() } else { name }
     }
-
-    /// Puts what reads this input into the pipeline, its first video stream linked to `filter` as raw frames.
-    pub(crate) fn source(&self, pipeline: &gst::Pipeline, filter: &gst::Element) -> Result<()> {
-        let convert = make("videoconvert")?;
-        pipeline.add(&convert)?;
-        convert.link(filter)?;
-        let decoder = match self {
-            Self::Camera(device) => {
-                let camera = make("v4l2src")?;
-                camera.set_property("device", device.to_str().context("the camera's name is not UTF-8")?);
-                let decoder = make("decodebin")?;
-                pipeline.add_many([&camera, &decoder])?;
-                camera.link(&decoder)?;
-                decoder
-            }
-            Self::File(path) => {
-                let path = std::path::absolute(path).with_context(|| format!("cannot read {}", path.display()))?;
-                Self::decoder(pipeline, gst::glib::filename_to_uri(path, None)?.as_str())?
-            }
-            Self::Address(address) => Self::decoder(pipeline, address)?,
-        };
-        let (shown, whole) = (self.shown(), pipeline.downgrade());
-        let sink = convert.static_pad("sink").context("videoconvert's sink pad")?;
-        let unlinked = sink.clone();
-        decoder.connect_pad_added(move |_, pad| {
-            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            if caps.structure(0).is_some_and(|caps| caps.name() == "video/x-raw") && !sink.is_linked() {
-                // A pad that does not link leaves the stream without video, which is said below.
-                let _ = pad.link(&sink);
-            }
-        });
-        decoder.connect_no_more_pads(move |_| {
-            if let Some(pipeline) = whole.upgrade().filter(|_| !unlinked.is_linked()) {
-                gst::element_error!(pipeline, gst::StreamError::WrongType, ("{shown} holds no video that can be decoded"));
-            }
-        });
-        Ok(())
-    }
-
-    fn decoder(pipeline: &gst::Pipeline, address: &str) -> Result<gst::Element> {
-        let decoder = make("uridecodebin")?;
-        decoder.set_property("uri", address);
-        // Sound and subtitles are not decoded only to be dropped.
-        decoder.connect("autoplug-continue", false, |values| {
-            let caps = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
-            let is_other = |name: &str| name.starts_with("audio/") || name.starts_with("text/") || name.starts_with("subpicture/");
-            let other = caps.and_then(|caps| caps.structure(0).map(|caps| is_other(caps.name())));
-            Some((!other.unwrap_or(false)).to_value())
-        });
-        pipeline.add(&decoder)?;
-        Ok(decoder)
-    }
-}
-
-fn make(factory: &str) -> Result<gst::Element> {
-    gst::ElementFactory::make(factory)
-        .build()
-        .with_context(|| format!("GStreamer has no {factory}; `uniood doctor` says which package is missing"))
 }
 
 #[cfg(test)]
@@ -173,15 +143,10 @@ mod tests {
     use super::*;
 
     fn names(inputs: &[&str]) -> Vec<String> {
-        named(
-            inputs
-                .iter()
-                .map(|input| if input.contains("://") { Input::Address((*input).to_owned()) } else { Input::File(input.into()) })
-                .collect(),
-        )
-        .into_iter()
-        .map(|named| named.name)
-        .collect()
+        named(inputs.iter().map(|input| Address::parse(input).map_or_else(|| Input::File(input.into()), Input::Address)).collect())
+            .into_iter()
+            .map(|named| named.name)
+            .collect()
     }
 
     #[test]
@@ -191,8 +156,9 @@ mod tests {
 
     #[test]
     fn a_password_is_in_no_name_and_no_message() {
-        let input = Input::Address("rtsp://admin:secret@cam.local:554/stream?x=1".to_owned());
-        assert_eq!(input.shown(), "rtsp://…@cam.local:554/stream?x=1");
+        let input = Input::Address(Address::parse("rtsp://admin:secret@cam.local:554/stream?x=1").unwrap());
+        assert_eq!((input.shown().as_str(), input.is_live()), ("rtsp://…@cam.local:554/stream?x=1", true));
+        assert_eq!(input.uri().unwrap(), "rtsp://cam.local:554/stream?x=1");
         assert_eq!(names(&["rtsp://admin:secret@cam.local:554/stream?x=1"]), ["cam.local-554-stream-x-1"]);
     }
 

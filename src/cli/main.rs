@@ -2,12 +2,17 @@
 
 mod bench;
 mod boxes;
+mod bus;
 mod calibrate;
+mod connection;
 mod console;
 mod crops;
 mod doctor;
+mod entrance;
 mod eval;
 mod inputs;
+mod journal;
+mod life;
 mod models;
 mod offline;
 mod parallel;
@@ -15,6 +20,7 @@ mod plugin;
 mod recording;
 mod run;
 mod score;
+mod scoring;
 mod settings;
 mod shown;
 mod summary;

@@ -6,7 +6,7 @@ use std::{
     thread::{Builder, ScopedJoinHandle, scope},
 };
 
-use crate::inputs::{Input, Named};
+use crate::inputs::Named;
 
 /// How many run at the same time.
 pub(crate) fn at_once(inputs: &[Named], jobs: usize) -> usize {
@@ -53,19 +53,20 @@ pub(crate) fn run<T: Send>(
 }
 
 fn is_file(named: &Named) -> bool {
-    matches!(named.input, Input::File(_))
+    !named.input.is_live()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Barrier, Mutex};
 
+    use uniood::address::Address;
+
     use super::*;
+    use crate::inputs::Input;
 
     fn inputs(names: &[&str]) -> Vec<Named> {
-        let input = |name: &&str| {
-            if name.contains("://") { Input::Address((*name).to_owned()) } else { Input::File(name.into()) }
-        };
+        let input = |name: &&str| Address::parse(name).map_or_else(|| Input::File(name.into()), Input::Address);
         names.iter().map(|name| Named { input: input(name), name: (*name).to_owned() }).collect()
     }
 

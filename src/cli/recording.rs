@@ -1,24 +1,18 @@
-//! One input through the element: annotated MP4, JSON lines, crops of what was OOD.
+//! The annotated recording of one input, in one MP4 or several: a new file begins where a segment is full or the picture's format changes.
 
 use std::{
-    fs::{self, File},
-    io::{LineWriter, Write},
+    fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use gst::prelude::*;
-use gst_app::{AppSink, AppSinkCallbacks};
+use gst::{ClockTime, prelude::*};
+use gst_app::AppSrc;
 use gst_video::VideoInfo;
-use indicatif::ProgressBar;
-use uniood::report::FrameReport;
 
-use crate::{console, crops::Crops, inputs::Input, summary::Summary};
+use crate::bus;
 
 /// H.264 encoders, the best first, each with settings for a recording that keeps up.
 const ENCODERS: [(&str, &str); 3] = [
@@ -27,292 +21,247 @@ const ENCODERS: [(&str, &str); 3] = [
     ("avenc_mpeg4", "avenc_mpeg4 bitrate=6000000"),
 ];
 
-/// How long the last frames may take to be written after an error, before what is there is left as it is.
+/// How long the last frames of a file may take to be written.
 const LAST_FRAMES: Duration = Duration::from_secs(20);
 
-/// Without a frame for this long, a non-terminal gets a line all the same.
-const NEWS: Duration = Duration::from_secs(10);
+/// Frames that wait to be encoded.
+const WAITING: u64 = 8;
 
-/// How a recording ended.
-pub(crate) enum End {
-    /// All of the input was read.
-    Done,
-    /// Ctrl-C.
-    Interrupted,
-}
+/// The end of every file's name.
+const ENDING: &str = "annotated.mp4";
 
-/// Where one input's files go.
-pub(crate) struct Outputs {
-    pub(crate) video: PathBuf,
-    pub(crate) lines: PathBuf,
-    pub(crate) crops: PathBuf,
-    pub(crate) most_crops: u64,
-}
-
-/// What the streaming thread gathers.
-struct Gathered {
-    lines: Mutex<LineWriter<File>>,
-    summary: Mutex<Summary>,
-    crops: Crops,
-    /// The first thing that could not be written.
-    failure: Mutex<Option<anyhow::Error>>,
-}
-
-/// The first H.264 encoder there is, and whether it is not the best one.
+/// The first H.264 encoder there is, and its launch line.
 pub(crate) fn encoder() -> Result<(&'static str, &'static str)> {
     let found = ENCODERS.into_iter().find(|(name, _)| gst::ElementFactory::find(name).is_some());
     found.context("GStreamer has no video encoder for MP4; install gstreamer1.0-plugins-ugly (x264enc)")
 }
 
-/// Records one input. The summary says what was done even where an error ends it.
-pub(crate) fn record(
-    input: &Input,
-    outputs: &Outputs,
-    filter: &gst::Element,
-    interrupts: &AtomicUsize,
-    bar: &ProgressBar,
-) -> (Summary, Result<End>) {
-    let started = Instant::now();
-    let gathered = match Gathered::create(outputs) {
-        Ok(gathered) => Arc::new(gathered),
-        Err(error) => return (Summary::default(), Err(error)),
+/// Names of the files of one recording.
+#[derive(Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    name: String,
+    segment: Option<Duration>,
+    next: u32,
+}
+
+impl Files {
+    /// `NAME.annotated.mp4`, then `NAME.0001.annotated.mp4`; with segments of that length `NAME.0000.annotated.mp4` and on, behind those
+    /// that an earlier run has left.
+    pub(crate) fn new(dir: &Path, name: &str, segment: Option<Duration>) -> Self {
+        let next = if segment.is_some() { free_number(dir, name) } else { 0 };
+        Self { dir: dir.to_owned(), name: name.to_owned(), segment, next }
+    }
+
+    fn take(&mut self) -> PathBuf {
+        let number = self.next;
+        self.next += 1;
+        let plain = number == 0 && self.segment.is_none();
+        self.dir.join(if plain { format!("{}.{ENDING}", self.name) } else { format!("{}.{number:04}.{ENDING}", self.name) })
+    }
+}
+
+/// One more than the highest number of a segment there is.
+fn free_number(dir: &Path, name: &str) -> u32 {
+    let number = |entry: fs::DirEntry| {
+        let file = entry.file_name();
+        let number = file.to_str()?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(ENDING)?.strip_suffix('.')?;
+        number.parse::<u32>().ok()
     };
-    let end = play(input, outputs, filter, &gathered, interrupts, bar);
-    let mut summary = std::mem::take(&mut *lock(&gathered.summary));
-    summary.elapsed = started.elapsed();
-    (summary.crops, summary.crops_left_out) = gathered.crops.counts();
-    let end = match lock(&gathered.failure).take() {
-        Some(failure) => Err(failure),
-        None => end,
-    };
-    if end.is_err() && summary.frames == 0 {
-        // Empty files would only look like results; that they cannot be removed changes nothing.
-        let _ = fs::remove_file(&outputs.lines);
-        let _ = fs::remove_file(&outputs.video);
-    }
-    (summary, end)
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(number).max().map_or(0, |highest| highest.saturating_add(1))
 }
 
-impl Gathered {
-    fn create(outputs: &Outputs) -> Result<Self> {
-        let lines = File::create(&outputs.lines).with_context(|| format!("cannot create {}", outputs.lines.display()))?;
-        Ok(Self {
-            lines: Mutex::new(LineWriter::new(lines)),
-            summary: Mutex::default(),
-            crops: Crops::new(outputs.crops.clone(), outputs.most_crops),
-            failure: Mutex::default(),
-        })
-    }
-
-    fn line(&self, line: &[u8], path: &Path) -> Result<()> {
-        lock(&self.lines).write_all(line).with_context(|| format!("cannot write {}", path.display()))?;
-        let report: FrameReport<'_> = serde_json::from_slice(line).context("the element gave a line that is not uniood.frame/1")?;
-        lock(&self.summary).count(&report);
-        self.crops.verdicts(&report)
-    }
+/// Takes frames as they are finished.
+pub(crate) struct Recorder {
+    state: Mutex<State>,
 }
 
-fn play(
-    input: &Input,
-    outputs: &Outputs,
-    filter: &gst::Element,
-    gathered: &Arc<Gathered>,
-    interrupts: &AtomicUsize,
-    bar: &ProgressBar,
-) -> Result<End> {
-    let pipeline = gst::Pipeline::new();
-    let recorder = Recorder::new(&outputs.video)?;
-    let lines = AppSink::builder().sync(false).build();
-    pipeline.add_many([filter, recorder.bin.upcast_ref(), lines.upcast_ref()])?;
-    filter.link(&recorder.bin)?;
-    filter.link_pads(Some("meta"), &lines, Some("sink"))?;
-    watch_frames(filter, gathered)?;
-    lines.set_callbacks(line_callbacks(gathered, &outputs.lines));
-    input.source(&pipeline, filter)?;
-
-    let ended = watch(&pipeline, filter, &recorder, gathered, interrupts, bar);
-    // Nothing is left to be told where even stopping fails.
-    let _ = pipeline.set_state(gst::State::Null);
-    ended
+struct State {
+    files: Files,
+    open: Option<File>,
+    /// The file before, while its last frames are written.
+    closing: Option<File>,
 }
 
-/// The part of the pipeline that writes the MP4.
-struct Recorder {
-    bin: gst::Bin,
-    closed: Arc<AtomicBool>,
+/// One file, written by a pipeline of its own.
+struct File {
+    path: PathBuf,
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    src: AppSrc,
+    caps: gst::Caps,
+    first: Option<ClockTime>,
 }
 
 impl Recorder {
-    fn new(path: &Path) -> Result<Self> {
+    pub(crate) fn new(files: Files) -> Self {
+        Self { state: Mutex::new(State { files, open: None, closing: None }) }
+    }
+
+    /// Records a frame; waits where the encoder does not keep up.
+    pub(crate) fn frame(&self, sample: gst::Sample) -> Result<()> {
+        let caps = sample.caps_owned().context("a finished frame has no caps")?;
+        let buffer = sample.buffer_owned().context("a finished frame has no buffer")?;
+        drop(sample);
+        // Frames come from one thread: nobody else waits for this lock while the encoder is waited for.
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(closing) = state.closing.take_if(|closing| closing.is_whole()) {
+            closing.close(Duration::ZERO)?;
+        }
+        let segment = state.files.segment;
+        let is_full = |file: &mut File| file.caps != caps || file.is_full(buffer.pts(), segment);
+        if let Some(full) = state.open.take_if(is_full) {
+            full.end();
+            if let Some(before) = state.closing.replace(full) {
+                before.close(LAST_FRAMES)?;
+            }
+        }
+        let file = match &mut state.open {
+            Some(file) => file,
+            none => {
+                let path = state.files.take();
+                none.insert(File::create(path, caps)?)
+            }
+        };
+        file.frame(buffer)
+    }
+
+    /// Writes what is still on its way and closes the last file.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let (open, closing) = {
+            let mut state = self.lock();
+            (state.open.take(), state.closing.take())
+        };
+        open.iter().for_each(File::end);
+        let closed = closing.map(|file| file.close(LAST_FRAMES));
+        let last = open.map(|file| file.close(LAST_FRAMES));
+        closed.into_iter().chain(last).collect()
+    }
+
+    /// What it guards is whole after every statement.
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl File {
+    fn create(path: PathBuf, caps: gst::Caps) -> Result<Self> {
         let (_, encoder) = encoder()?;
-        // Fragments while it grows, so that even a killed process leaves a playable file; a plain MP4 when it is closed.
+        let info = VideoInfo::from_caps(&caps)?;
+        // H.264 in 4:2:0 wants even sides: an odd last column or row is cut off.
+        let (right, bottom) = (info.width() % 2, info.height() % 2);
+        // Fragments while it grows, on the disk at once, so that even a killed process leaves a playable file; a plain MP4 when it is closed.
         let description = format!(
-            "queue max-size-buffers=8 ! videocrop name=even ! videoconvert ! {encoder} ! \
-             mp4mux fragment-duration=500 fragment-mode=first-moov-then-finalise ! filesink name=file"
+            "videocrop right={right} bottom={bottom} ! videoconvert ! {encoder} ! \
+             mp4mux fragment-duration=500 fragment-mode=first-moov-then-finalise ! filesink name=file buffer-mode=unbuffered"
         );
         let bin = gst::parse::bin_from_description(&description, true).context("the recording part of the pipeline")?;
         let file = bin.by_name("file").context("the recorder's filesink")?;
         file.set_property("location", path.to_str().context("the output folder's name is not UTF-8; choose another")?);
-        keep_even(&bin.by_name("even").context("the recorder's videocrop")?)?;
-        let closed = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&closed);
-        file.static_pad("sink").context("a filesink's pad")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
-            if probe.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
-                seen.store(true, Ordering::Relaxed);
-            }
-            gst::PadProbeReturn::Ok
-        });
-        Ok(Self { bin, closed })
+        let src = AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(0).max_buffers(WAITING).block(true).build();
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([src.upcast_ref::<gst::Element>(), bin.upcast_ref()])?;
+        src.link(&bin)?;
+        let bus = pipeline.bus().context("a pipeline has a bus")?;
+        let file = Self { path, pipeline, bus, src, caps, first: None };
+        if file.pipeline.set_state(gst::State::Playing).is_err() {
+            return Err(file.failure().unwrap_or_else(|| anyhow!("cannot write {}", file.path.display())));
+        }
+        Ok(file)
     }
 
-    /// Ends the recording from outside the stream.
+    fn is_full(&self, time: Option<ClockTime>, segment: Option<Duration>) -> bool {
+        let limit = segment.and_then(|segment| ClockTime::try_from(segment).ok());
+        let length = time.zip(self.first).map(|(time, first)| time.saturating_sub(first));
+        length.zip(limit).is_some_and(|(length, limit)| length >= limit)
+    }
+
+    /// Every file's time begins at its first frame.
+    fn frame(&mut self, mut buffer: gst::Buffer) -> Result<()> {
+        if let Some(time) = buffer.pts() {
+            let first = *self.first.get_or_insert(time);
+            buffer.make_mut().set_pts(time.saturating_sub(first));
+        }
+        match self.src.push_buffer(buffer) {
+            Ok(_) => self.failure().map_or(Ok(()), Err),
+            Err(why) => Err(self.failure().unwrap_or_else(|| anyhow!("cannot write {}: {why}", self.path.display()))),
+        }
+    }
+
+    fn failure(&self) -> Option<anyhow::Error> {
+        let message = self.bus.pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                Some(anyhow!("cannot write {}: {}", self.path.display(), error.error().message().trim_end_matches('.')))
+            }
+            _ => None,
+        }
+    }
+
+    /// No frame comes any more.
     fn end(&self) {
-        self.bin.call_async(|bin| {
-            if let Some(pad) = bin.static_pad("sink") {
-                pad.send_event(gst::event::Eos::new());
+        // Refused only where the pipeline has stopped already, which `close` says.
+        let _ = self.src.end_of_stream();
+    }
+
+    /// Whether the last frame is written, or none can be any more.
+    fn is_whole(&self) -> bool {
+        loop {
+            match self.bus.peek().map(|message| message.type_()) {
+                None => return false,
+                Some(gst::MessageType::Eos | gst::MessageType::Error) => return true,
+                // The others are of no interest, and would hide what is.
+                Some(_) => drop(self.bus.pop()),
             }
-        });
-    }
-
-    /// Whether the last of it went to the file.
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-}
-
-/// H.264 in 4:2:0 wants even sides: an odd last column or row is cut off the recording.
-fn keep_even(crop: &gst::Element) -> Result<()> {
-    let pad = crop.static_pad("sink").context("videocrop's sink pad")?;
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, probe| {
-        if let Some(event) = probe.event()
-            && let gst::EventView::Caps(caps) = event.view()
-            && let Some(crop) = pad.parent_element()
-            && let Ok(info) = VideoInfo::from_caps(caps.caps())
-        {
-            crop.set_property("right", i32::from(info.width() % 2 == 1));
-            crop.set_property("bottom", i32::from(info.height() % 2 == 1));
         }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
-}
-
-/// Every frame that goes in is remembered until its line comes out.
-fn watch_frames(filter: &gst::Element, gathered: &Arc<Gathered>) -> Result<()> {
-    let gathered = Arc::clone(gathered);
-    let pad = filter.static_pad("sink").context("the element's sink pad")?;
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, probe| {
-        if let Some(buffer) = probe.buffer()
-            && let Some(info) = pad.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok())
-        {
-            gathered.crops.frame_in(buffer.to_owned(), info);
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
-}
-
-fn line_callbacks(gathered: &Arc<Gathered>, path: &Path) -> AppSinkCallbacks {
-    let (gathered, path) = (Arc::clone(gathered), path.to_owned());
-    let take = move |sink: &AppSink| {
-        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let buffer = sample.buffer().ok_or(gst::FlowError::Error)?;
-        let line = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-        gathered.line(&line, &path).map(|()| gst::FlowSuccess::Ok).map_err(|error| {
-            lock(&gathered.failure).get_or_insert(error);
-            gst::FlowError::Error
-        })
-    };
-    AppSinkCallbacks::builder().new_sample(take).build()
-}
-
-/// Plays until the end, an error, or Ctrl-C; the recording is closed in each case.
-fn watch(
-    pipeline: &gst::Pipeline,
-    filter: &gst::Element,
-    recorder: &Recorder,
-    gathered: &Gathered,
-    interrupts: &AtomicUsize,
-    bar: &ProgressBar,
-) -> Result<End> {
-    let bus = pipeline.bus().context("a pipeline has a bus")?;
-    if pipeline.set_state(gst::State::Playing).is_err() {
-        bail!(first_error(&bus).unwrap_or_else(|| anyhow!("the pipeline does not start")));
     }
-    let kinds = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Warning];
-    let mut failed: Option<(anyhow::Error, Instant)> = None;
-    let mut interrupted = false;
-    let mut told = Instant::now();
-    loop {
-        let message = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(100), &kinds);
-        match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Eos(_)) => break,
-            // What was scored is kept: the recorder gets its end although the input has none. Errors that follow from the first say nothing new.
-            Some(gst::MessageView::Error(error)) if failed.is_none() => {
-                failed = Some((sentence(error), Instant::now()));
-                recorder.end();
+
+    /// Waits for the last frame to be written.
+    fn close(self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = ClockTime::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or(ClockTime::ZERO);
+            let message = bus::next(&self.bus, left, &[gst::MessageType::Eos, gst::MessageType::Error]);
+            match message.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Eos(_)) => return Ok(()),
+                Some(gst::MessageView::Error(error)) => {
+                    bail!("cannot write {}: {}", self.path.display(), error.error().message().trim_end_matches('.'))
+                }
+                Some(_) => {}
+                None => bail!("{} was not closed within {patience:?}; it is playable up to its last half second", self.path.display()),
             }
-            Some(gst::MessageView::Warning(warning)) => bar.suspend(|| console::note(format_args!("warning: {}", warning.error()))),
-            _ => {}
         }
-        if let Some((_, since)) = &failed
-            && (recorder.is_closed() || lock(&gathered.summary).frames == 0 || since.elapsed() > LAST_FRAMES)
-        {
-            break;
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // Nothing is left to be told where even stopping fails.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_has_the_inputs_name_and_a_second_one_a_number() {
+        let mut files = Files::new(Path::new("out"), "cam", None);
+        assert_eq!(files.take(), Path::new("out/cam.annotated.mp4"));
+        assert_eq!(files.take(), Path::new("out/cam.0001.annotated.mp4"));
+    }
+
+    #[test]
+    fn segments_go_on_behind_those_of_an_earlier_run() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["cam.0000.annotated.mp4", "cam.0007.annotated.mp4", "cam.annotated.mp4", "cam-2.0009.annotated.mp4"] {
+            fs::write(dir.path().join(name), "").unwrap();
         }
-        match interrupts.load(Ordering::Relaxed) {
-            0 => {}
-            1 if interrupted => {}
-            1 => {
-                interrupted = true;
-                let news = format!("{}interrupted: finishing the frames that are under way; once more to leave them", bar.prefix());
-                bar.suspend(|| console::note(&news));
-                filter.call_async(|filter| {
-                    // The end goes in where the frames do, so that every frame that is in comes out.
-                    if let Some(peer) = filter.static_pad("sink").and_then(|pad| pad.peer()) {
-                        peer.push_event(gst::event::Eos::new());
-                    }
-                });
-            }
-            _ => break,
-        }
-        progress(pipeline, bar, &lock(&gathered.summary), &mut told);
+        let segment = Some(Duration::from_mins(10));
+        assert_eq!(Files::new(dir.path(), "cam", segment).take(), dir.path().join("cam.0008.annotated.mp4"));
+        assert_eq!(Files::new(dir.path(), "new", segment).take(), dir.path().join("new.0000.annotated.mp4"));
     }
-    match failed {
-        Some((error, _)) => Err(error),
-        None if interrupted => Ok(End::Interrupted),
-        None => Ok(End::Done),
-    }
-}
-
-fn progress(pipeline: &gst::Pipeline, bar: &ProgressBar, summary: &Summary, told: &mut Instant) {
-    if let Some(length) = pipeline.query_duration::<gst::ClockTime>() {
-        bar.set_length(length.mseconds());
-    }
-    if let Some(position) = pipeline.query_position::<gst::ClockTime>() {
-        bar.set_position(position.mseconds());
-    }
-    bar.set_message(format!("{} frames, {} objects, {} OOD", summary.frames, summary.objects, summary.ood));
-    if bar.is_hidden() && told.elapsed() >= NEWS {
-        *told = Instant::now();
-        console::note(format_args!("{}{} frames, {} objects, {} OOD", bar.prefix(), summary.frames, summary.objects, summary.ood));
-    }
-}
-
-fn first_error(bus: &gst::Bus) -> Option<anyhow::Error> {
-    let message = bus.pop_filtered(&[gst::MessageType::Error])?;
-    match message.view() {
-        gst::MessageView::Error(error) => Some(sentence(error)),
-        _ => None,
-    }
-}
-
-/// An element's error in one sentence.
-fn sentence(error: &gst::message::Error) -> anyhow::Error {
-    anyhow!("{}", error.error().message().trim_end_matches('.').to_owned())
-}
-
-/// What the locks guard is whole after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,31 +1,40 @@
 //! `uniood run`: videos through the GStreamer element.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
 use gst::prelude::*;
 use indicatif::ProgressBar;
+use uniood::{
+    metrics::Endpoint,
+    publish::{Publisher, Target},
+};
 
 use crate::{
     Outcome, console,
     inputs::{self, Named},
+    journal::Lines,
+    life::{self, End, Outputs, Patience},
     parallel, plugin,
-    recording::{self, End, Outputs},
+    recording::{self, Files},
     settings::{Models, Settings},
     summary::Summary,
 };
 
 /// The engine's name where several inputs share it.
 const INSTANCE: &str = "uniood-run";
+
+/// How long brokers are waited for at the end.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
 
 /// Videos and cameras: annotated recording, JSON lines, crops of what was OOD
 #[derive(Args)]
@@ -53,8 +62,40 @@ pub(crate) struct Run {
     /// Exit with 3 when anything is OOD
     #[arg(long)]
     fail_on_ood: bool,
+    /// Recordings of this length each, as 10m or 1h: NAME.0000.annotated.mp4, NAME.0001… [default: one]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    segment: Option<Duration>,
+    /// JSON lines of all inputs on stdout too; the summary goes to stderr
+    #[arg(long, value_name = "-", value_parser = ["-"])]
+    lines: Option<String>,
+    /// IP and port that serve /metrics for Prometheus, as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<String>,
+    /// JSON lines to a broker too: mqtt://[user:password@]host[:port]/topic or kafka://host[:port]/topic
+    #[arg(long, value_name = "BROKER")]
+    publish: Vec<String>,
+    /// Events that wait for a broker; beyond, the oldest are dropped
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    publish_buffer: usize,
+    #[command(flatten)]
+    cameras: Cameras,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// What is done about a camera that fails: it is waited for, with pauses that double up to 30 s.
+#[derive(Args)]
+#[command(next_help_heading = "Cameras that fail")]
+struct Cameras {
+    /// A camera that ends its stream or is lost is not waited for
+    #[arg(long)]
+    exit_on_eos: bool,
+    /// A camera that sends no frame for this long is lost
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    stall_timeout: Duration,
+    /// Pause before the first attempt to reconnect
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    reconnect_delay: Duration,
 }
 
 impl Run {
@@ -69,15 +110,20 @@ impl Run {
             console::note(format_args!("GStreamer has no x264enc (gstreamer1.0-plugins-ugly); recording with {encoder}"));
         }
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create {}", self.out.display()))?;
+        let metrics = self.metrics.as_deref().map(Endpoint::open).transpose()?;
+        if let Some(metrics) = &metrics {
+            console::note(format_args!("metrics at {}", metrics.url()));
+        }
+        let publishers = self.publish.iter().map(|target| self.publisher(target)).collect::<Result<Vec<_>>>()?;
         let interrupts = interrupts()?;
 
         let jobs = usize::from(self.jobs);
         let is_shared = parallel::at_once(&inputs, jobs) > 1;
         let (started, total) = (Instant::now(), Mutex::new(Summary::default()));
         let one = |named: &Named| {
-            let (summary, outcome) = self.one(named, &models.dir, is_shared, &interrupts);
+            let (summary, outcome) = self.one(named, &models.dir, is_shared, self.outputs(named, metrics.as_ref(), &publishers), &interrupts);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-            report(&named.input.shown(), &summary);
+            self.report(&named.input.shown(), &summary);
             *total += summary;
             outcome
         };
@@ -92,7 +138,14 @@ impl Run {
             Outcome::Done
         };
         if inputs.len() > 1 {
-            report("all inputs", &total);
+            self.report("all inputs", &total);
+        }
+        for publisher in &publishers {
+            let counts = publisher.finish(LAST_EVENTS, || interrupts.load(Ordering::Relaxed) > 1);
+            self.report(
+                &publisher.target().to_string(),
+                &format_args!("  events    {} delivered, {} dropped", counts.delivered, counts.dropped),
+            );
         }
         Ok(match outcome {
             Outcome::Done if self.fail_on_ood && total.ood > 0 => Outcome::GateMissed,
@@ -101,18 +154,12 @@ impl Run {
     }
 
     /// Runs one input to its end; what went wrong is said.
-    fn one(&self, named: &Named, models: &Path, is_shared: bool, interrupts: &AtomicUsize) -> (Summary, Outcome) {
-        let outputs = Outputs {
-            video: self.out.join(format!("{}.annotated.mp4", named.name)),
-            lines: self.out.join(format!("{}.jsonl", named.name)),
-            crops: self.out.join(format!("{}.crops", named.name)),
-            most_crops: self.crops,
-        };
+    fn one(&self, named: &Named, models: &Path, is_shared: bool, outputs: Outputs, interrupts: &AtomicUsize) -> (Summary, Outcome) {
         // Bars of several inputs would write over one another: each says a line now and then.
         let bar =
             if is_shared { ProgressBar::hidden().with_prefix(format!("{}: ", named.name)) } else { console::progress_of_time(&named.name) };
         let (summary, end) = match self.element(models, &named.name, is_shared) {
-            Ok(filter) => recording::record(&named.input, &outputs, &filter, interrupts, &bar),
+            Ok(filter) => life::record(named, outputs, &filter, interrupts, &bar, self.patience()),
             Err(error) => (Summary::default(), Err(error)),
         };
         bar.finish_and_clear();
@@ -125,6 +172,38 @@ impl Run {
             }
         };
         (summary, outcome)
+    }
+
+    fn outputs(&self, Named { name, .. }: &Named, metrics: Option<&Arc<Endpoint>>, publishers: &[Arc<Publisher>]) -> Outputs {
+        Outputs {
+            video: Files::new(&self.out, name, self.segment),
+            lines: Lines { path: self.out.join(format!("{name}.jsonl")), append: self.segment.is_some(), stdout: self.lines.is_some() },
+            crops: self.out.join(format!("{name}.crops")),
+            most_crops: self.crops,
+            metrics: metrics.map(|endpoint| endpoint.stream(name)),
+            publishers: publishers.to_vec(),
+        }
+    }
+
+    fn publisher(&self, target: &str) -> Result<Arc<Publisher>> {
+        let target: Target = target.parse()?;
+        let name = target.to_string();
+        Ok(Arc::new(Publisher::start(target, self.publish_buffer, move |news| console::note(format_args!("{name}: {news}")))?))
+    }
+
+    const fn patience(&self) -> Patience {
+        let Cameras { exit_on_eos, stall_timeout, reconnect_delay } = self.cameras;
+        Patience { exit_on_eos, stall_timeout, reconnect_delay }
+    }
+
+    /// The summary is the result, unless lines are.
+    #[expect(clippy::print_stdout, reason = "the summary is the result")]
+    fn report(&self, name: &str, summary: &dyn fmt::Display) {
+        if self.lines.is_some() {
+            console::note(format_args!("{name}\n{summary}"));
+        } else {
+            println!("{name}\n{summary}");
+        }
     }
 
     /// The element with this command's settings.
@@ -156,7 +235,8 @@ fn interrupts() -> Result<Arc<AtomicUsize>> {
     Ok(interrupts)
 }
 
-#[expect(clippy::print_stdout, reason = "the summary is the result")]
-fn report(name: &str, summary: &Summary) {
-    println!("{name}\n{summary}");
+/// A length of time above zero, as `10m` or `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; wanted a time as 500ms, 10s or 10m"))?;
+    if duration.is_zero() { Err("wanted a time above zero".to_owned()) } else { Ok(duration) }
 }

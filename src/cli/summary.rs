@@ -16,6 +16,11 @@ pub(crate) struct Summary {
     pub(crate) unscored: u64,
     /// Frames that went on unscored.
     pub(crate) failed: u64,
+    /// Frames of a camera that were not taken because scoring did not keep up.
+    pub(crate) dropped: u64,
+    /// How often a camera was lost, and how long until it was back.
+    pub(crate) losses: u64,
+    pub(crate) away: Duration,
     pub(crate) crops: u64,
     pub(crate) crops_left_out: u64,
     pub(crate) elapsed: Duration,
@@ -54,6 +59,9 @@ impl AddAssign for Summary {
         self.ood += other.ood;
         self.unscored += other.unscored;
         self.failed += other.failed;
+        self.dropped += other.dropped;
+        self.losses += other.losses;
+        self.away += other.away;
         self.crops += other.crops;
         self.crops_left_out += other.crops_left_out;
         self.elapsed += other.elapsed;
@@ -71,6 +79,12 @@ impl fmt::Display for Summary {
         writeln!(f, "  frames    {} in {:.1} s, {:.1} a second", self.frames, self.elapsed.as_secs_f64(), self.frames as f64 / seconds)?;
         if self.failed > 0 {
             writeln!(f, "            {} of them unscored, see `error` in the JSON lines", self.failed)?;
+        }
+        if self.dropped > 0 {
+            writeln!(f, "            {} more were dropped: scoring did not keep up with the camera", self.dropped)?;
+        }
+        if self.losses > 0 {
+            writeln!(f, "  camera    lost and back {} times, away for {:.1} s", self.losses, self.away.as_secs_f64())?;
         }
         writeln!(
             f,

@@ -17,6 +17,7 @@ pub(crate) struct Ran {
 }
 
 /// Runs it to its end.
+#[allow(dead_code, reason = "each test binary uses its own part")]
 pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
     uniood(arguments).output().expect("the program starts").into()
 }

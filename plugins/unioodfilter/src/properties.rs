@@ -178,6 +178,11 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .mutable_playing()
                 .build(),
             text("stream-id", "Stream id", "Name of the stream in metadata, messages and JSON lines; empty: the element's name"),
+            text(
+                "metrics",
+                "Metrics",
+                "IP and port that serve /metrics for Prometheus, as 127.0.0.1:9464; elements of a process may share it; empty: none",
+            ),
             glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                 .nick("Statistics")
                 .blurb("Frames, objects, OOD objects, unscored by reason, errors, frames a second, milliseconds per stage: means and percentiles; since READY→PAUSED")
@@ -223,6 +228,7 @@ impl Settings {
             "annotate" => take(&mut self.annotate, value),
             "post-messages" => take(&mut self.post_messages, value),
             "stream-id" => take_text(&mut self.stream_id, value),
+            "metrics" => take_text(&mut self.metrics, value),
             _ => unreachable!("GObject passes on the properties of `all` alone"),
         }
     }
@@ -257,6 +263,7 @@ impl Settings {
             "annotate" => self.annotate.to_value(),
             "post-messages" => self.post_messages.to_value(),
             "stream-id" => self.stream_id.to_value(),
+            "metrics" => self.metrics.to_value(),
             _ => unreachable!("GObject asks for the properties of `all` alone"),
         }
     }

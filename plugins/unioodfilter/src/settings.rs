@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) annotate: bool,
     pub(crate) post_messages: bool,
     pub(crate) stream_id: Option<String>,
+    pub(crate) metrics: Option<String>,
 }
 
 impl Default for Settings {
@@ -79,6 +80,7 @@ impl Default for Settings {
             annotate: true,
             post_messages: false,
             stream_id: None,
+            metrics: None,
         }
     }
 }

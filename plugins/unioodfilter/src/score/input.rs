@@ -7,6 +7,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use gst_video::{VideoCropMeta, VideoInfo, VideoMeta};
 use uniood::{
     engine::{Aborted, Boxes, Job},
+    metrics,
     verdict::Reason,
 };
 
@@ -78,6 +79,9 @@ impl Score {
             }
             Err(error) => Work::Unscored(Reason::Error, error.to_string()),
         };
+        if let Some(metrics) = &snapshot.metrics {
+            metrics.queue(metrics::SCORING, lane.len() + 1);
+        }
         let weight = buffer.size();
         let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, when, default_layout };
         lane.push(Item::Frame(Box::new(frame)), weight, || running.before_waiting()).map_err(|Aborted| self.refusal())?;

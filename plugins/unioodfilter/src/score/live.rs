@@ -9,6 +9,7 @@ use gst::{glib, subclass::prelude::*};
 use uniood::{
     Error, Result,
     engine::{DetectorChoice, Engine, FrameSettings, Scheduling, Stream},
+    metrics::{Endpoint, StreamMetrics},
     vocabulary::{Vocabulary, parse_classes},
 };
 
@@ -48,6 +49,7 @@ pub(super) struct Snapshot {
     pub(super) qos: bool,
     pub(super) stream_id: Arc<str>,
     pub(super) model: Arc<str>,
+    pub(super) metrics: Option<Arc<StreamMetrics>>,
 }
 
 impl Running {
@@ -94,7 +96,13 @@ impl Running {
 }
 
 impl Snapshot {
-    fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
+    fn new(
+        settings: &Settings,
+        running: &Running,
+        vocabulary: Arc<Vocabulary>,
+        stream_id: Arc<str>,
+        metrics: Option<Arc<StreamMetrics>>,
+    ) -> Self {
         let models = running.engine().models();
         let manifest = &models.manifest;
         let (threshold, calibration) = models.threshold(settings.threshold(), &vocabulary.classes, &stream_id);
@@ -113,6 +121,7 @@ impl Snapshot {
             qos: settings.qos,
             stream_id,
             model: manifest.name.as_str().into(),
+            metrics,
         }
     }
 }
@@ -154,8 +163,13 @@ impl Score {
             running
         };
         let vocabulary = vocabulary(running.engine(), &settings)?;
+        let stream_id = self.stream_id(&settings);
+        let metrics = match filled(settings.metrics.as_deref()) {
+            Some(address) => Some(Arc::new(Endpoint::open(address)?.stream(&stream_id))),
+            None => None,
+        };
         *lock(&self.latency) = Latency::new(running.batch_timeout);
-        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, self.stream_id(&settings))));
+        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, stream_id, metrics)));
         *lock(&self.running) = Some(running);
         self.schedule();
         Ok(())
@@ -201,7 +215,7 @@ impl Score {
         let Some(old) = &*snapshot else { return Ok(()) };
         let superseded = new.is_some() && settings_now.classes != settings.classes;
         let vocabulary = new.filter(|_| !superseded).unwrap_or_else(|| Arc::clone(&old.frame.vocabulary));
-        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id))));
+        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id), old.metrics.clone())));
         drop((snapshot, settings_now));
         self.schedule();
         Ok(())

@@ -11,6 +11,7 @@ use gst_video::VideoInfo;
 use uniood::{
     engine::{Aborted, Answer, Ticket},
     geometry::Rect,
+    metrics,
     report::{FrameHeader, FrameReport},
     verdict::{Object, Reason, Verdict},
 };
@@ -184,7 +185,8 @@ impl Score {
             // Without a bus there is nobody to tell.
             let _ = self.obj().post_message(message);
         }
-        if let Some(lines) = self.lines() {
+        let lines = self.lines();
+        if lines.is_some() || snapshot.metrics.is_some() {
             let header = FrameHeader {
                 stream_id: &snapshot.stream_id,
                 frame_id,
@@ -193,7 +195,14 @@ impl Score {
                 source: source.as_deref(),
                 model: &snapshot.model,
             };
-            lines.frame(&self.srcpad, &buffer, &FrameReport::new(&header, &answer));
+            let report = FrameReport::new(&header, &answer);
+            if let Some(metrics) = &snapshot.metrics {
+                metrics.frame(&report);
+                metrics.queue(metrics::SCORING, lane.len());
+            }
+            if let Some(lines) = lines {
+                lines.frame(&self.srcpad, &buffer, &report);
+            }
         }
         match self.srcpad.push(buffer) {
             Err(gst::FlowError::NotLinked | gst::FlowError::Eos) if self.lines().is_some_and(|lines| lines.are_taken()) => Ok(()),

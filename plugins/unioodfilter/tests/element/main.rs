@@ -4,6 +4,7 @@
 mod flow;
 mod formats;
 mod metadata;
+mod metrics;
 mod order;
 mod pipelines;
 mod settings;

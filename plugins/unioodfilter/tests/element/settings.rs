@@ -48,6 +48,7 @@ fn every_property_of_the_documentation_has_its_default() {
         ("post-messages", "false", true),
         ("keep-scores", "false", true),
         ("stream-id", "(gchararray) NULL", false),
+        ("metrics", "(gchararray) NULL", false),
     ];
     for (name, default, playing) in table {
         let pspec = fresh.find_property(name).unwrap_or_else(|| panic!("no {name}"));
