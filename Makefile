@@ -6,7 +6,7 @@ ORT := $(CURDIR)/.cache/onnxruntime/1.32.0/libonnxruntime.so
 export ORT_DYLIB_PATH ?= $(ORT)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build test lint demo readme-picture models street-proof bench install env
+.PHONY: help setup build test lint demo readme-picture models street-proof street-table bench install env
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -37,6 +37,9 @@ models: build ## Train street-tiny, the model set that ships, from nothing (more
 
 street-proof: setup ## What tuning is worth on the street prototype: five draws of ten shots on two cameras, and the paper's recipe
 	cargo test --locked --test tune_street -- --ignored --nocapture --test-threads 1
+
+street-table: build ## All methods and ablations on held-out rendered streets, into the README and street-tiny's card (long)
+	@scripts/street-table
 
 bench: build ## Measure on this machine and write BENCHMARKS.md
 	@scripts/bench

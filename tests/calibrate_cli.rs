@@ -125,6 +125,15 @@ fn a_set_is_calibrated_and_its_verdicts_follow() {
         ran.check(0, "");
         assert!(ran.stdout.contains("known objects") && ran.stdout.contains("calibration.json"), "{}", ran.stdout);
         assert!((document(&other)["threshold"].as_f64().unwrap() - threshold).abs() < 2e-5);
+        // Pictures are independent of one another; of a data set nothing is said.
+        assert_eq!(document(&other)["independent"].as_u64(), Some(scores.len() as u64));
+        assert!(whole.get("independent").is_none());
+        let again = bench.path("again-other");
+        let ran = bench.run(&["calibrate", lines.to_str().unwrap(), "--json", "--out", again.to_str().unwrap()]);
+        assert_eq!(serde_json::from_str::<Value>(&ran.check(0, "").stdout).unwrap()["independent"], document(&other)["independent"]);
+        bench
+            .run(&["calibrate", data.to_str().unwrap(), "--boxes", "truth", "--per", "stream", "--out", bench.path("no").to_str().unwrap()])
+            .check(1, "--per stream has nothing to tell apart");
 
         // Over splits of one pool, what is calibrated on one half keeps 95 ± 2 % of the other.
         let share = |split: usize| {

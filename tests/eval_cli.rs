@@ -182,10 +182,19 @@ fn shots_negatives_and_ablations_bring_columns() {
     for method in ["neg-label", "neg-max", "knn", "mahalanobis", "shift", "uniood", "context=detected"] {
         assert_eq!(of(&found, method)["n_ood"], 4);
     }
-    let ablations =
-        "--ablations=full,context=average,context=comma,no-inter-image,no-background-alignment,no-intra-image,no-target-alignment,no-cnn";
+    // What takes more of CLIP comes when it is asked for, and changes nothing of the others.
+    assert!(found["metrics"].as_array().unwrap().iter().all(|row| row["method"] != "gl-mcm" && row["method"] != "runa-like"));
+    let all = bench.json(&[&arguments[..], &with_shots, &["--methods", "all"]].concat());
+    for method in ["gl-mcm", "runa-like"] {
+        assert_eq!(of(&all, method)["n_ood"], 4);
+    }
+    let auroc = |document: &Value, method: &str| of(document, method)["auroc"].as_f64().unwrap();
+    for method in ["mcm", "shift", "knn", "uniood"] {
+        assert!((auroc(&all, method) - auroc(&found, method)).abs() < 1e-6, "{method}");
+    }
+    let ablations = "--ablations=full,context=average,context=comma,context=mlp,no-inter-image,no-background-alignment,no-intra-image,no-target-alignment,no-cnn";
     let found = bench.json(&[&arguments[..], &with_shots, &[ablations, "--methods", "uniood"]].concat());
-    assert_eq!(found["metrics"].as_array().unwrap().len(), 9);
+    assert_eq!(found["metrics"].as_array().unwrap().len(), 10);
     bench.eval(&[&arguments[..], &["--ablations"]].concat()).check(2, "--shots");
     bench.eval(&[&arguments[..], &with_shots, &["--ablations=no-luck"]].concat()).check(1, "no ablation `no-luck`");
     bench.eval(&[&arguments[..], &["--methods", "knn"]].concat()).check(1, "`knn` needs objects of the known classes");
@@ -357,6 +366,28 @@ fn the_gate_has_its_own_code_and_the_report_is_whole() {
     }
     let left: Vec<_> = fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| ["both", "cache", "page.html"].iter().any(|known| name == known)), "{left:?}");
+}
+
+#[test]
+fn a_full_disk_is_a_sentence_and_leaves_no_page() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
+    let page = bench.text("page.html");
+    let arguments = bench.arguments(&["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page]);
+    let limited = |kilobytes: u32| {
+        let program = env!("CARGO_BIN_EXE_uniood");
+        // The signal that a limit sends is ignored, so that writing fails as it does on a full disk.
+        let shell = format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
+        Ran::from(Command::new("bash").args(["-c", &shell, program]).args(&arguments).env_remove("UNIOOD_MODELS").output().unwrap())
+    };
+    // Nothing is kept yet: the graph is what does not fit.
+    limited(4).check(1, "cannot write");
+    run(&arguments).check(0, "");
+    let before = fs::read(&page).unwrap();
+    // All else is kept, so that the page is what is left to write.
+    limited(4).check(1, "cannot write");
+    assert_eq!(fs::read(&page).unwrap(), before);
+    assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), 3, "nothing half-written stays");
 }
 
 #[test]

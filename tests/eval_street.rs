@@ -155,7 +155,7 @@ fn every_labelled_unknown_is_either_found_or_missed() {
         let json = rendered(&dir.path().join("street"), 16, false);
         let models = ModelSet::open_or_shipped(None, Some(&cache)).unwrap();
         let classes = models.manifest.classes.clone();
-        let parts = open_world((&json, None), &classes, &mut Faults::strict()).unwrap();
+        let parts = open_world(DataSet::open(&json, None, &mut Faults::strict()).unwrap(), &classes).unwrap();
         let labels = parts[0].data.pictures.iter().flat_map(|picture| &picture.objects).filter(|object| !object.ignore);
         let (known, unknown): (Vec<_>, Vec<_>) = labels.partition(|object| parts[0].class_of[object.category].is_some());
         let (known, unknown) = (known.len(), unknown.len());
@@ -183,7 +183,7 @@ fn the_prototypes_numbers_come_out_and_the_mean_shift_gains() {
         let config = config(models, DetectorChoice::Upstream, cache.path());
         for camera in ["plain", "lowlight"] {
             let scenes = street.join("scenes/test").join(camera);
-            let parts = open_world((&scenes, None), &classes, &mut Faults::strict()).unwrap();
+            let parts = open_world(DataSet::open(&scenes, None, &mut Faults::strict()).unwrap(), &classes).unwrap();
             let methods = [Method::MaxCosine, Method::Mcm, Method::Knn, Method::Mahalanobis, Method::Shift, Method::Uniood];
             let shots = DataSet::open(&street.join("scenes/shots").join(camera), None, &mut Faults::strict()).unwrap();
             let settings = tune::Settings {

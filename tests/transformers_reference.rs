@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::golden::Expected;
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use uniood::{
     attention::intra_image,
     encode::reference::Reference,
@@ -74,12 +74,16 @@ fn check_full_size(patch_size: &'static str, dtype: &'static str) {
         let betas: Array2<f32> = ndarray::stack(Axis(0), &betas.each_ref().map(|beta| beta.view())).unwrap();
         let beta_difference = expected.check("cls_attention", &betas, 1e-4);
 
+        let values = images.map(|image| unit_rows(&image.values.dot(&reference.vision.projection().t())));
+        let values: Array3<f32> = ndarray::stack(Axis(0), &values.each_ref().map(|values| values.view())).unwrap();
+        let value_difference = expected.check("values", &values, 1e-4);
+
         let scores = reference.trace(&object, &vocabulary, true).scores;
         assert_eq!(scores.omega, scores.clip_cosine);
         assert!(scores.clip_cosine.iter().zip(expected.floats("cosine").iter()).all(|(a, b)| (a - b).abs() < 1e-4));
         eprintln!(
             "ViT-B/{patch_size} {dtype}: off by at most {text_difference:.1e} (text), {image_difference:.1e} (image), {difference:.1e} (cosine), \
-             {beta_difference:.1e} (attention); opened in {opened:.1?}, all in {:.1?}",
+             {beta_difference:.1e} (attention), {value_difference:.1e} (values); opened in {opened:.1?}, all in {:.1?}",
             started.elapsed()
         );
     });

@@ -70,7 +70,41 @@ fn features_are_those_of_the_plain_reference() {
                 assert!(worst.iter().all(|worst| *worst < TOLERANCE), "{name} {object}: {worst:?}");
                 case.check(&format!("object{object}.beta_target"), &features.beta_target, TOLERANCE);
                 case.check(&format!("object{object}.beta_background"), &features.beta_background, TOLERANCE);
+                assert!(features.values_target.is_none());
             }
+        });
+    }
+}
+
+#[test]
+fn values_and_pictures_alone_are_those_of_the_plain_reference_and_are_kept() {
+    for name in CLIP_CASES {
+        common::completes_within(Duration::from_mins(1), move || {
+            let case = GoldenCase::open(name);
+            let (_dir, set) = golden_set(name);
+            let reference = Reference::open(&set.clip_dir(), None).unwrap();
+            let cache = tempfile::tempdir().unwrap();
+            let config = config(set, cache.path());
+            let pairs: Vec<Pair> = (0..case.objects).map(|object| pair(&case, object)).collect();
+            let pictures: Vec<Vec<u8>> = pairs.iter().map(|pair| pair.target.clone()).collect();
+            let encode = || {
+                let mut encoder = FeatureEncoder::open_with_values(&config).unwrap();
+                (encoder.encode(&pairs, |_| Ok(())).unwrap(), encoder.encode_pictures(&pictures).unwrap())
+            };
+            let (found, states) = encode();
+            for (object, (features, state)) in found.iter().zip(&states).enumerate() {
+                let [target, background] = pixels(&case, object);
+                let wanted = reference.encode(&target, &background).unwrap().target;
+                let worst = [
+                    furthest(features.values_target.as_ref().unwrap(), &wanted.values),
+                    furthest(&features.tokens_target, &wanted.z),
+                    furthest(state, &wanted.z.row(0)),
+                ];
+                assert!(worst.iter().all(|worst| *worst < TOLERANCE), "{name} {object}: {worst:?}");
+                // Another path than that of attention.
+                assert!(furthest(&wanted.values.row(0), &wanted.z.row(1)) > TOLERANCE);
+            }
+            assert_eq!(encode(), (found, states));
         });
     }
 }

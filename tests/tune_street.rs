@@ -58,7 +58,7 @@ fn tuned(street: &Path, camera: &str, settings: Settings, cache: &Path, out: &Pa
     let classes = models.manifest.classes.clone();
     let config = config(models, cache);
     let tuned = tune(&config, &data(&shots), &classes, &settings, &mut Faults::strict(), &mut |_| Ok(())).unwrap();
-    let origin = Origin { models: &config.models, data: &shots, classes: &classes, settings: &settings };
+    let origin = Origin { models: &config.models, data: &shots, classes: &classes, settings: &settings, labels: None };
     write_set(out, "tuned", &tuned, &origin).unwrap();
     tuned
 }

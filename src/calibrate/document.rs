@@ -30,6 +30,9 @@ pub struct Document {
     pub keep: f64,
     /// How many were seen.
     pub objects: usize,
+    /// How many of them are independent of one another: the guarantee is as sure as those make it. Of footage alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub independent: Option<usize>,
     /// δ.
     pub threshold: f32,
     /// δ of objects whose nearest class this is.

@@ -57,6 +57,7 @@ pub fn fit(known: &[Known], plan: &Plan, models: &ModelSet, data: &str) -> Resul
         data: data.to_owned(),
         keep,
         objects: scores.len(),
+        independent: None,
         threshold,
         per_class: groups(plan.per_class, |object| Some(&object.nearest)),
         per_stream: groups(plan.per_stream, |object| object.stream.as_deref()),

@@ -2,16 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::File,
-    io::{BufRead, BufReader, Read},
     path::Path,
 };
 
 use super::Known;
-use crate::{Error, Result, report::FrameReport};
-
-/// A line this long holds no frame of ours.
-const LONGEST: u64 = 64 << 20;
+use crate::{Error, Result, data::frames, report::FrameReport};
 
 /// One scored object of footage.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,15 +79,8 @@ impl Footage {
 /// # Errors
 /// [`Error::File`] where it cannot be read, [`Error::Content`] for a line that is none of ours and for verdicts of another set.
 pub fn read_lines(path: &Path, model: &str, footage: &mut Footage) -> Result<()> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::file("read", path))?);
-    let mut line = String::new();
-    for number in 1_usize.. {
-        line.clear();
-        let read = reader.by_ref().take(LONGEST).read_line(&mut line).map_err(Error::file("read", path))?;
-        if read == 0 {
-            break;
-        }
-        let frame: FrameReport<'_> = serde_json::from_str(&line).map_err(|error| {
+    frames(path, |number, frame| {
+        let frame = frame.map_err(|error| {
             Error::content(path, format!("line {number} is no frame of uniood's: {error}; give the JSON lines of `uniood run`"))
         })?;
         if let Err(other) = take(&frame, model, footage) {
@@ -100,12 +88,16 @@ pub fn read_lines(path: &Path, model: &str, footage: &mut Footage) -> Result<()>
                 format!("line {number} has a verdict of model set `{other}`, and this is `{model}`; run the footage with this set first");
             return Err(Error::content(path, problem));
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Adds a frame; an error is the name of another model set.
 fn take(frame: &FrameReport<'_>, model: &str, footage: &mut Footage) -> std::result::Result<(), String> {
+    // What befell a camera is no frame.
+    if frame.event.is_some() {
+        return Ok(());
+    }
     footage.frames += 1;
     if let Some(time) = frame.timestamp {
         let span = footage.spans.entry(frame.stream_id.to_string()).or_insert((time, time));

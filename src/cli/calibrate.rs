@@ -21,6 +21,7 @@ use uniood::{
 
 use crate::{
     Outcome,
+    labelled::{self, is_lines},
     offline::{BoxesFrom, Offline},
     settings::{Models, share},
     shown::evaluate,
@@ -36,8 +37,8 @@ uniood calibrate quiet-day.jsonl --models my-street --keep 0.99 --per stream\n  
 uniood calibrate --alarms last-week/*.jsonl --models my-street\n          \
 uniood calibrate --check today.jsonl --models my-street --min-p 0.01")]
 pub(crate) struct Calibrate {
-    /// Objects that were not trained on: COCO JSON, Pascal VOC folder, a folder of pictures for each class; or JSON lines of
-    /// `uniood run` over footage that shows known things alone (with --alarms, over any footage)
+    /// Objects that were not trained on: COCO JSON, Pascal VOC folder, a folder of pictures for each class, a video beside its
+    /// JSON lines; or JSON lines of `uniood run` over footage that shows known things alone (with --alarms, over any footage)
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
     #[command(flatten)]
@@ -51,7 +52,7 @@ pub(crate) struct Calibrate {
     /// Where boxes come from
     #[arg(long, value_enum, value_name = "FROM", default_value_t = BoxesFrom::Detector)]
     boxes: BoxesFrom,
-    /// Folder of a COCO file's pictures, where it is none of the usual ones
+    /// Folder of a COCO file's pictures, or a video's JSON lines, where they are none of the usual ones
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Write a copy of the set with the calibration here, in place of the file in the set's own folder
@@ -122,7 +123,12 @@ impl Calibrate {
 
     fn calibrate(&self, read: &Read, models: &ModelSet) -> Result<Outcome> {
         let data: Vec<String> = self.data.iter().map(|path| path.display().to_string()).collect();
-        let document = fit(&read.known, &self.plan(), models, &data.join(" "))?;
+        let plan = self.plan();
+        if plan.per_stream && read.footage.is_none() {
+            bail!("a data set has no streams, so --per stream has nothing to tell apart; give the JSON lines of `uniood run`");
+        }
+        let independent = read.footage.is_some().then_some(read.independent.len());
+        let document = Document { independent, ..fit(&read.known, &plan, models, &data.join(" "))? };
         let written = if let Some(out) = &self.out {
             write_calibrated(out, models, &document)?;
             out.join(FILE)
@@ -142,8 +148,7 @@ impl Calibrate {
         let old = models.threshold(None, &models.manifest.classes, "").0;
         say(&format!("threshold {:.4} keeps {} of {} known objects", document.threshold, kept(document.threshold), document.objects));
         say(&format!("before    {old:.4} kept  {}", kept(old)));
-        if read.footage.is_some() {
-            let independent = read.independent.len();
+        if let Some(independent) = independent {
             say(&format!(
                 "only {independent} of them are independent of one another (one a track, or a frame a second): the share is as sure as those make it"
             ));
@@ -233,9 +238,8 @@ impl Calibrate {
 
     /// `None` where the user interrupted it.
     fn read(&self, models: &ModelSet) -> Result<Option<Read>> {
-        let lines = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jsonl");
-        if self.data.iter().any(lines) {
-            if let Some(other) = self.data.iter().find(|path| !lines(path)) {
+        if self.data.iter().any(|path| is_lines(path)) {
+            if let Some(other) = self.data.iter().find(|path| !is_lines(path)) {
                 bail!("{} is no .jsonl file, and others are; give either JSON lines or one data set", other.display());
             }
             let mut footage = Footage::default();
@@ -254,7 +258,7 @@ impl Calibrate {
     fn score(&self, models: ModelSet, data: &Path) -> Result<Option<Vec<Known>>> {
         let classes = models.manifest.classes.clone();
         let mut faults = self.offline.faults();
-        let part = eval::known((data, self.images.as_deref()), &classes, &mut faults)?;
+        let part = eval::known(labelled::open_unlabelled(data, self.images.as_deref(), &classes, &mut faults)?, &classes)?;
         let whole = part.role == Role::Known;
         let detect = self.boxes == BoxesFrom::Detector && models.manifest.detector.is_some();
         if self.boxes == BoxesFrom::Detector && !detect && !whole {

@@ -145,7 +145,7 @@ fn take_any_layout(sink: &AppSink) -> Result<()> {
 }
 
 /// Puts what reads the input into the pipeline, its first video stream linked to `convert` as raw frames.
-fn source(input: &Input, pipeline: &gst::Pipeline, convert: &gst::Element) -> Result<()> {
+pub(crate) fn source(input: &Input, pipeline: &gst::Pipeline, convert: &gst::Element) -> Result<()> {
     let decoder = match input {
         Input::Camera(device) => {
             let camera = make("v4l2src")?;

@@ -6,13 +6,13 @@ mod lists;
 mod page;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use uniood::{
     combiner::Form,
-    data::{DataSet, Faults},
+    data::Faults,
     eval::{
         self, Ablation, Document, Level, MEAN, Origin, Request, Row,
         methods::{Method, Supplies},
@@ -24,7 +24,7 @@ use uniood::{
 
 use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, table::print};
 use crate::{
-    Outcome, console,
+    Outcome, console, labelled,
     offline::Offline,
     settings::{Models, share},
     shown::evaluate,
@@ -71,13 +71,14 @@ pub(crate) struct Eval {
 /// Columns of the table.
 #[derive(Args)]
 struct Compared {
-    /// Methods, with commas between [default: all that what is given allows]
+    /// Methods, with commas between; `all` is all that what is given allows [default: those of them that take no more of CLIP
+    /// than uniood itself; gl-mcm and runa-like do]. runa-like is in RUNA's manner, whose exact formula could not be found
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    methods: Vec<Method>,
+    methods: Vec<Named>,
     /// Words that are no class, for neg-label and neg-max: a list or a text file, one a line
     #[arg(long, value_name = "LIST")]
     negatives: Option<String>,
-    /// Labelled objects of the classes, for knn, mahalanobis, shift and --ablations
+    /// Labelled objects of the classes, for knn, mahalanobis, runa-like, shift and --ablations
     #[arg(long, value_name = "DATA")]
     shots: Option<PathBuf>,
     /// How many of each class
@@ -89,6 +90,21 @@ struct Compared {
     /// One column more: an object's context is the other objects' own most likely classes
     #[arg(long)]
     context_detected: bool,
+}
+
+/// One of a list of methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    All,
+    Method(Method),
+}
+
+impl FromStr for Named {
+    type Err = uniood::Error;
+
+    fn from_str(name: &str) -> Result<Self, uniood::Error> {
+        if name == "all" { Ok(Self::All) } else { name.parse().map(Self::Method) }
+    }
 }
 
 /// What gets a score.
@@ -156,9 +172,9 @@ impl Eval {
         if level == Level::Image && self.data.is_open_world() {
             bail!("at the image level a picture is ID or OOD as a whole; give them apart with --id and --ood");
         }
-        let Compared { methods, negatives, shots, context_detected, .. } = &self.compared;
+        let Compared { negatives, shots, context_detected, .. } = &self.compared;
         let shots = match shots {
-            Some(path) => Some((DataSet::open(path, None, faults)?, self.shot_settings())),
+            Some(path) => Some((labelled::open(path, None, &classes, faults)?, self.shot_settings())),
             None => None,
         };
         let supplies = Supplies { detector: self.boxes.detect(), negatives: negatives.is_some(), shots: shots.is_some() };
@@ -169,7 +185,7 @@ impl Eval {
             detect: supplies.detector,
             selection: self.boxes.selection(),
             best_f1: self.boxes.best_f1(self.data.is_vos()),
-            methods: if methods.is_empty() { Method::supported(supplies) } else { methods.clone() },
+            methods: self.methods(supplies),
             negatives: negatives.as_deref().map(parse_classes).transpose()?,
             shots,
             ablations: self.ablations()?,
@@ -177,6 +193,18 @@ impl Eval {
             disturbances: self.boxes.disturbances(),
             seed: self.seed,
         })
+    }
+
+    fn methods(&self, supplies: Supplies) -> Vec<Method> {
+        let named = &self.compared.methods;
+        if named.is_empty() {
+            return Method::supported(supplies).into_iter().filter(|method| !method.is_extra()).collect();
+        }
+        let of = |named: &Named| match named {
+            Named::All => Method::supported(supplies),
+            Named::Method(method) => vec![*method],
+        };
+        named.iter().flat_map(of).collect()
     }
 
     fn ablations(&self) -> Result<Vec<Ablation>> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use uniood::address::Address;
 
 /// File name endings that are taken for video in a folder.
-const VIDEO: [&str; 14] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "flv", "wmv", "3gp"];
+pub(crate) const VIDEO: [&str; 14] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "flv", "wmv", "3gp"];
 
 /// Addresses with these schemes are files that lie elsewhere: they have an end.
 const REMOTE_FILES: [&str; 4] = ["http", "https", "file", "ftp"];
@@ -32,6 +32,11 @@ pub(crate) enum Input {
 pub(crate) struct Named {
     pub(crate) input: Input,
     pub(crate) name: String,
+}
+
+/// Whether a file's name ends as a video's.
+pub(crate) fn is_video(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| VIDEO.contains(&ending.to_string_lossy().to_lowercase().as_str()))
 }
 
 /// Reads the arguments; folders become the video files in them and below, in name order.
@@ -64,10 +69,9 @@ fn videos_below(folder: &Path, inputs: &mut Vec<Input>) -> Result<()> {
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
     paths.sort();
     for path in paths {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         if path.is_dir() && !path.is_symlink() {
             videos_below(&path, inputs)?;
-        } else if ending.is_some_and(|ending| VIDEO.contains(&ending.as_str())) && path.is_file() {
+        } else if is_video(&path) && path.is_file() {
             inputs.push(Input::File(path));
         }
     }

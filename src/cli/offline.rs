@@ -2,10 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context, Result};
@@ -66,12 +63,18 @@ impl Offline {
     }
 }
 
-/// Watches for Ctrl-C; what it returns is [`Error::Interrupted`] from then on.
-pub(crate) fn interrupts() -> Result<impl Fn() -> uniood::Result<()>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-    Ok(move || if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) })
+/// Set by Ctrl-C, once it is watched for.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Watches for Ctrl-C; [`interrupted`] is an error from then on.
+pub(crate) fn watch_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")
+}
+
+/// # Errors
+/// [`Error::Interrupted`] behind Ctrl-C.
+pub(crate) fn interrupted() -> uniood::Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// What came of work that says what was left out of its data; `None` where the user interrupted it, which is said.
@@ -94,6 +97,12 @@ fn say_faults(faults: &Faults) {
     let more = faults.count() - faults.sentences().len();
     if more > 0 {
         console::note(format_args!("left out: {more} more"));
+    }
+    if faults.verdicts > 0 {
+        console::note(format_args!(
+            "{} labels are verdicts that nobody corrected; look them through before you rely on what comes of them",
+            faults.verdicts
+        ));
     }
     if faults.crowds + faults.ignored > 0 {
         console::note(format_args!(

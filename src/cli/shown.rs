@@ -12,7 +12,7 @@ use uniood::{
 
 use crate::{
     console,
-    offline::{ended, interrupts},
+    offline::{ended, interrupted, watch_interrupts},
 };
 
 /// How often progress is told of where there is no terminal.
@@ -20,7 +20,7 @@ const NEWS: Duration = Duration::from_secs(20);
 
 /// Evaluates with progress shown; `None` where the user interrupted it.
 pub(crate) fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults) -> Result<Option<Evaluation>> {
-    let interrupted = interrupts()?;
+    watch_interrupts()?;
     let mut shown = Shown::default();
     let mut watch = |progress| {
         shown.show(progress);

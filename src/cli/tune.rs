@@ -1,6 +1,7 @@
 //! `uniood tune`: a few pictures of each class in, a model set out.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -11,17 +12,18 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use uniood::{
     combiner::Form,
-    data::DataSet,
+    data::{DataSet, Faults},
+    detect::Selection,
     engine::DetectorChoice,
     models::ModelSet,
-    tune::{self, Candidate, Origin, Progress, Recipe, Settings, Switches, Tuned, check_out, gained, write_set},
+    tune::{self, Candidate, Origin, Progress, Pseudo, PseudoLabels, Recipe, Settings, Switches, Tuned, check_out, gained, write_set},
     vocabulary::parse_classes,
 };
 
 use crate::{
-    Outcome, console,
-    offline::{Offline, ended, interrupts},
-    settings::Models,
+    Outcome, console, labelled,
+    offline::{Offline, ended, interrupted, watch_interrupts},
+    settings::{Models, share},
 };
 
 /// Train a set's combiner on a few objects of each class
@@ -30,17 +32,28 @@ use crate::{
     after_help = "Examples: uniood tune shots/instances.json --shots 10 --out my-street\n          uniood tune pictures/ --models street --classes car,bus,deer --out three-classes"
 )]
 pub(crate) struct Tune {
-    /// COCO JSON, Pascal VOC folder, or a folder of pictures for each class
+    /// COCO JSON, Pascal VOC folder, a folder of pictures for each class, or JSON lines of a video; with --pseudo, also a folder
+    /// of pictures alone
     #[arg(value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     models: Models,
-    /// Folder of a COCO file's pictures, where it is none of the usual ones
+    /// Folder of a COCO file's pictures, or the video of JSON lines, where it is none of the usual ones
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// In-distribution classes: `car,bus,…` or a text file, one a line [default: those of the set that are in DATA]
     #[arg(long, value_name = "LIST")]
     classes: Option<String>,
+    /// Look at no labels: boxes from the detector, classes from plain CLIP where its surest class is ahead of the next by this
+    /// share (0.5 where none is given)
+    #[arg(long, value_name = "MARGIN", num_args = 0..=1, require_equals = true, default_missing_value = "0.5", value_parser = share::<f32>)]
+    pseudo: Option<f32>,
+    /// With --pseudo: ONNX detector file [default: the set's]
+    #[arg(long, value_name = "FILE", requires = "pseudo")]
+    detector: Option<PathBuf>,
+    /// With --pseudo: boxes with less confidence are dropped
+    #[arg(long, value_name = "0..1", requires = "pseudo", value_parser = share::<f32>, default_value_t = Selection::default().detection_threshold)]
+    detection_threshold: f32,
     /// Objects of each class to learn from
     #[arg(long, value_name = "M", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shots: u32,
@@ -98,24 +111,38 @@ impl Tune {
         };
         let models = self.offline.open(&self.models)?;
         let mut faults = self.offline.faults();
-        let data = DataSet::open(&self.data, self.images.as_deref(), &mut faults)?;
-        let classes = self.class_list(&models, &data)?;
+        let (data, classes) = self.open(&models, &mut faults)?;
         let settings = self.settings();
-        let config = self.offline.engine(models, DetectorChoice::Upstream);
+        settings.check(classes.len())?;
+        let detector = self.detector(&models)?;
+        let config = self.offline.engine(models, detector);
 
-        let interrupted = interrupts()?;
+        watch_interrupts()?;
         let mut shown = Shown::new(settings.shots * classes.len());
         let mut watch = |progress| {
             shown.show(progress);
             interrupted()
         };
-        let tuned = tune::tune(&config, &data, &classes, &settings, &mut faults, &mut watch);
+        let mut labels = None;
+        let tuned = match self.pseudo {
+            None => tune::tune(&config, &data, &classes, &settings, &mut faults, &mut watch),
+            Some(margin) => {
+                let pseudo = Pseudo { margin, selection: self.selection() };
+                tune::pseudo(&config, &data, &classes, &pseudo, &mut faults, &mut watch).and_then(|found| {
+                    console::note(format_args!("labels: {found}"));
+                    let data = &labels.insert(found).data;
+                    // What is broken in the pictures was told of when they were looked through.
+                    tune::tune(&config, data, &classes, &settings, &mut Faults::default(), &mut watch)
+                })
+            }
+        };
         shown.finish();
         let Some(tuned) = ended(tuned, &faults)? else { return Ok(Outcome::Interrupted) };
-        let origin = Origin { models: &config.models, data: &self.data, classes: &classes, settings: &settings };
+        let words = labels.as_ref().map(ToString::to_string);
+        let origin = Origin { models: &config.models, data: &self.data, classes: &classes, settings: &settings, labels: words.as_deref() };
         write_set(&self.out, &name, &tuned, &origin)?;
         if self.json {
-            say(&summary(&name, &tuned, &classes, &settings).to_string());
+            say(&summary(&name, &tuned, &classes, &settings, labels.as_ref()).to_string());
         } else {
             self.table(&tuned, classes.len());
         }
@@ -148,12 +175,40 @@ impl Tune {
         }
     }
 
+    /// The data, and the classes to learn from them.
+    fn open(&self, models: &ModelSet, faults: &mut Faults) -> Result<(DataSet, Vec<String>)> {
+        let named = self.classes.as_deref().map(parse_classes).transpose()?;
+        let wanted = named.clone().unwrap_or_else(|| models.manifest.classes.clone());
+        if self.pseudo.is_some() {
+            return Ok((labelled::open_unlabelled(&self.data, self.images.as_deref(), &wanted, faults)?, wanted));
+        }
+        let data = labelled::open(&self.data, self.images.as_deref(), &wanted, faults)?;
+        let classes = self.class_list(models, &data, named)?;
+        Ok((data, classes))
+    }
+
+    /// Where boxes come from: the labels, but with --pseudo.
+    fn detector(&self, models: &ModelSet) -> Result<DetectorChoice> {
+        Ok(match (self.pseudo, &self.detector) {
+            (None, _) => DetectorChoice::Upstream,
+            (Some(_), Some(file)) => DetectorChoice::File(file.clone()),
+            (Some(_), None) if models.manifest.detector.is_some() => DetectorChoice::Set,
+            (Some(_), None) => {
+                bail!("model set `{}` has no detector, which --pseudo needs; name one with --detector", models.manifest.name)
+            }
+        })
+    }
+
+    /// What counts as an object for --pseudo. All of a picture's do, however many there are.
+    fn selection(&self) -> Selection {
+        Selection { detection_threshold: self.detection_threshold, max_objects: usize::MAX, ..Selection::default() }
+    }
+
     /// The classes to learn: those the user named, else the set's that the data have.
-    fn class_list(&self, models: &ModelSet, data: &DataSet) -> Result<Vec<String>> {
+    fn class_list(&self, models: &ModelSet, data: &DataSet, named: Option<Vec<String>>) -> Result<Vec<String>> {
         let has = |class: &str| data.categories.iter().any(|category| category.trim().to_lowercase() == class.trim().to_lowercase());
         let there = || data.categories.join(", ");
-        if let Some(list) = &self.classes {
-            let classes = parse_classes(list)?;
+        if let Some(classes) = named {
             if let Some(missing) = classes.iter().find(|class| !has(class)) {
                 bail!("{}: there is no category `{missing}` in it; there are {}", self.data.display(), there());
             }
@@ -176,7 +231,7 @@ impl Tune {
 }
 
 /// What came of it, for programs: fractions, `steps: null` is plain CLIP.
-fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings) -> Value {
+fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings, labels: Option<&PseudoLabels>) -> Value {
     let candidate = |one: &Candidate| json!({"steps": one.steps, "auroc": one.auroc, "fpr95": one.fpr95, "auroc_of_folds": one.of_folds});
     let (gain, error) = tuned.curve.gain();
     json!({
@@ -190,6 +245,7 @@ fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings) -
         "taken": tuned.curve.taken().steps,
         "gain": {"auroc": gain, "standard_error": error},
         "threshold": tuned.threshold,
+        "pseudo": labels.map(|labels| json!({"margin": labels.margin, "objects": labels.counts.iter().cloned().collect::<BTreeMap<_, _>>(), "unsure": labels.unsure})),
     })
 }
 
@@ -199,6 +255,7 @@ const NEWS: Duration = Duration::from_secs(20);
 /// Progress on the terminal, a line now and then elsewhere, and how long each part took.
 struct Shown {
     bar: ProgressBar,
+    unit: &'static str,
     objects: usize,
     started: Instant,
     encoded: Option<Duration>,
@@ -209,15 +266,17 @@ struct Shown {
 impl Shown {
     fn new(objects: usize) -> Self {
         let now = Instant::now();
-        Self { bar: console::progress(objects as u64, "objects through CLIP"), objects, started: now, encoded: None, steps: 0, told: now }
+        Self { bar: ProgressBar::hidden(), unit: "", objects, started: now, encoded: None, steps: 0, told: now }
     }
 
     fn show(&mut self, progress: Progress) {
         let line = match progress {
-            Progress::Encoded { done, total } => {
-                self.bar.set_position(done as u64);
-                format!("{done}/{total} objects through CLIP")
+            Progress::Searched { done, total } => {
+                // What follows is timed by itself.
+                self.started = Instant::now();
+                self.count("pictures looked through", done, total)
             }
+            Progress::Encoded { done, total } => self.count("objects through CLIP", done, total),
             Progress::Trained { done, total, loss } => {
                 if self.encoded.is_none() {
                     self.encoded = Some(self.started.elapsed());
@@ -234,6 +293,17 @@ impl Shown {
             self.told = Instant::now();
             console::note(line);
         }
+    }
+
+    /// Work that is counted, with a bar of its own.
+    fn count(&mut self, unit: &'static str, done: usize, total: usize) -> String {
+        if self.unit != unit {
+            self.unit = unit;
+            self.bar.finish_and_clear();
+            self.bar = console::progress(total as u64, unit);
+        }
+        self.bar.set_position(done as u64);
+        format!("{done}/{total} {unit}")
     }
 
     fn finish(&self) {

@@ -139,7 +139,7 @@ pub(super) fn open(path: &Path, images: Option<&Path>, faults: &mut Faults) -> R
             let first: &Annotated = &pictures[twice];
             return Err(Error::content(path, format!("`{file_name}` and `{}` have the same image id", first.path.display())));
         }
-        pictures.push(Annotated { path: folder.join(file_name), objects: Vec::new() });
+        pictures.push(Annotated::file(folder.join(file_name), Vec::new()));
     }
     for (index, annotation) in coco.annotations.into_iter().enumerate() {
         let id = annotation.id.as_ref().map_or_else(|| format!("number {}", index + 1), Id::to_string);

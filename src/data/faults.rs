@@ -15,6 +15,8 @@ pub struct Faults {
     pub crowds: usize,
     /// Objects that the data set says to ignore.
     pub ignored: usize,
+    /// Objects whose label is a verdict that nobody corrected.
+    pub verdicts: usize,
 }
 
 impl Faults {
@@ -33,8 +35,10 @@ impl Faults {
             return Err(fault);
         }
         self.count += 1;
-        if self.sentences.len() < KEPT {
-            self.sentences.push(fault.to_string());
+        let sentence = fault.to_string();
+        // A video that breaks off breaks every frame behind.
+        if self.sentences.len() < KEPT && self.sentences.last() != Some(&sentence) {
+            self.sentences.push(sentence);
         }
         Ok(())
     }

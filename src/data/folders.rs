@@ -17,7 +17,7 @@ pub(super) fn open(path: &Path, entries: &[PathBuf]) -> Result<Option<DataSet>> 
         let name = name.ok_or_else(|| Error::content(folder, "the folder's name is a class name and must be UTF-8; rename it"))?;
         for file in listed(folder)?.into_iter().filter(|file| has_ending(file, &PICTURES) && file.is_file()) {
             let object = Labelled { id: "1".into(), category: categories.index(name), place: Place::Whole, ignore: false };
-            pictures.push(Annotated { path: file, objects: vec![object] });
+            pictures.push(Annotated::file(file, vec![object]));
         }
     }
     let found = DataSet { path: path.to_owned(), layout: Layout::FolderPerClass, categories: categories.names, pictures };
@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path, entries: &[PathBuf]) -> Result<Option<DataSet>> 
 pub(super) fn pictures(path: &Path, entries: &[PathBuf]) -> Option<DataSet> {
     let labelled = entries.iter().any(|entry| has_ending(entry, &["json", "xml"]));
     let own = entries.iter().filter(|entry| has_ending(entry, &PICTURES) && entry.is_file());
-    let pictures: Vec<Annotated> = own.map(|file| Annotated { path: file.clone(), objects: Vec::new() }).collect();
+    let pictures: Vec<Annotated> = own.map(|file| Annotated::file(file.clone(), Vec::new())).collect();
     let found = DataSet { path: path.to_owned(), layout: Layout::Pictures, categories: Vec::new(), pictures };
     (!labelled && !found.pictures.is_empty()).then_some(found)
 }

@@ -1,4 +1,5 @@
-//! Labelled pictures, as the field lays them out: COCO JSON with an images folder, Pascal VOC, a folder per class.
+//! Labelled pictures, as the field lays them out: COCO JSON with an images folder, Pascal VOC, a folder per class; and a video with
+//! JSON lines of ours.
 //!
 //! [`DataSet::open`] tells the layout by what is there. Annotations lie in memory, pixels do not: a picture is
 //! read when [`Annotated::read`] is called. A file that is broken is named, counted and left out; where the
@@ -7,17 +8,20 @@
 mod coco;
 mod faults;
 mod folders;
+mod lines;
 mod voc;
 
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 pub use faults::Faults;
+pub(crate) use lines::frames;
+pub use lines::{UNNAMED, source};
 
 use crate::{
     Error, Result,
@@ -40,6 +44,8 @@ pub enum Layout {
     FolderPerClass,
     /// A folder of pictures of which nothing is known.
     Pictures,
+    /// A video with JSON lines of ours.
+    Video,
 }
 
 /// A labelled data set: everything but the pixels.
@@ -58,10 +64,59 @@ pub struct DataSet {
 /// A picture and what is in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Annotated {
-    /// Its file.
+    /// Its file; of a frame the video's with the frame's number.
     pub path: PathBuf,
+    /// Where its pixels are.
+    pub pixels: Pixels,
     /// What is in it, in the data set's order.
     pub objects: Vec<Labelled>,
+}
+
+/// Where a picture's pixels are.
+#[derive(Debug, Clone)]
+pub enum Pixels {
+    /// In the picture's file.
+    File,
+    /// In a frame of a video.
+    Frame {
+        /// The video.
+        video: Arc<dyn FrameReader>,
+        /// The frame.
+        at: FrameAt,
+    },
+}
+
+/// A frame of a video: by its time where it has one, else by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameAt {
+    /// Frames before it.
+    pub number: u64,
+    /// Its presentation timestamp in nanoseconds.
+    pub time: Option<u64>,
+    /// Its width and height.
+    pub size: (u32, u32),
+}
+
+/// Decodes a video, which this library does not do itself. Frames are asked for in rising order, as far as that can be.
+pub trait FrameReader: fmt::Debug + Send + Sync {
+    /// The video's file.
+    fn path(&self) -> &Path;
+
+    /// One frame.
+    ///
+    /// # Errors
+    /// [`Error::Content`] where the video has no such frame or cannot be decoded.
+    fn read(&self, at: FrameAt) -> Result<Picture>;
+}
+
+impl PartialEq for Pixels {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File, Self::File) => true,
+            (Self::Frame { video, at }, Self::Frame { video: other, at: other_at }) => at == other_at && Arc::ptr_eq(video, other),
+            _ => false,
+        }
+    }
 }
 
 /// One labelled object.
@@ -115,6 +170,19 @@ impl DataSet {
         Self::open(path, images, faults)
     }
 
+    /// Reads JSON lines of ours as the labels of `video`, whose frames are read when they are needed. What an object's label is depends
+    /// on the classes that are wanted.
+    ///
+    /// # Errors
+    /// As [`DataSet::open`].
+    pub fn open_lines(lines: &Path, video: &Arc<dyn FrameReader>, classes: &[String], faults: &mut Faults) -> Result<Self> {
+        let set = lines::open(lines, video, classes, faults)?;
+        if set.pictures.is_empty() {
+            return Err(Error::content(lines, "there is no frame in it that could be used; give the JSON lines of `uniood run`"));
+        }
+        Ok(set)
+    }
+
     /// Of each category, the class of that name in `classes`; case and space around names do not count.
     #[must_use]
     pub fn class_of(&self, classes: &[String]) -> Vec<Option<usize>> {
@@ -158,9 +226,25 @@ impl Annotated {
     /// The picture's pixels.
     ///
     /// # Errors
-    /// What [`picture::read`] refuses.
+    /// What [`picture::read`] and [`FrameReader::read`] refuse; [`Error::Content`] where a frame is not of the size that is said of it.
     pub fn read(&self) -> Result<Picture> {
-        picture::read(&self.path)
+        let Pixels::Frame { video, at } = &self.pixels else { return picture::read(&self.path) };
+        let picture = video.read(*at)?;
+        let (width, height) = at.size;
+        if (picture.width, picture.height) != at.size {
+            let problem = format!(
+                "the frame is {}×{}, and the JSON lines say {width}×{height}; give the video that they were made of",
+                picture.width, picture.height
+            );
+            return Err(Error::content(&self.path, problem));
+        }
+        Ok(picture)
+    }
+
+    /// A picture file.
+    #[must_use]
+    pub const fn file(path: PathBuf, objects: Vec<Labelled>) -> Self {
+        Self { path, pixels: Pixels::File, objects }
     }
 }
 

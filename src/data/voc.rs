@@ -60,7 +60,7 @@ fn read(file: &Path, categories: &mut Categories, faults: &mut Faults) -> Result
             Err(problem) => faults.add(Error::content(file, problem))?,
         }
     }
-    Ok(Annotated { path: picture(file, text_of(root, "filename"))?, objects })
+    Ok(Annotated::file(picture(file, text_of(root, "filename"))?, objects))
 }
 
 fn object(node: Node<'_, '_>, index: usize, categories: &mut Categories) -> Result<Labelled, String> {

@@ -21,6 +21,8 @@ pub struct ImageEncoding {
     pub query_cls: Array3<f32>,
     /// Every token's keys, `[L, H, T, d_h]`.
     pub key: Array4<f32>,
+    /// Patches behind the last layer's value path and the post layer norm, `[N, D]`.
+    pub values: Array2<f32>,
 }
 
 /// An object's two images through the same tower.
@@ -43,6 +45,8 @@ pub struct Features {
     pub beta_target: Array1<f32>,
     /// Inter-image attention, `[T]`.
     pub beta_background: Array1<f32>,
+    /// The target's patches on the last layer's value path, `[N, D]`; only where they were asked for.
+    pub values_target: Option<Array2<f32>>,
 }
 
 /// Prompts through the text tower: one template's, C of them. What the text graph puts out.

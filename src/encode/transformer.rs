@@ -50,6 +50,8 @@ pub(super) struct States {
     pub(super) query: Array4<f32>,
     /// `[L, H, T, d_h]`.
     pub(super) key: Array4<f32>,
+    /// What comes out of the last layer where every token looks at itself alone: its value path (MaskCLIP, Zhou et al. 2022), `[T, D]`.
+    pub(super) values: Array2<f32>,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Transformer {
     pub(super) fn run(&self, mut x: Array2<f32>, mask: Mask) -> States {
         let (tokens, width) = x.dim();
         let shape = (self.layers.len(), self.heads, tokens, width / self.heads);
-        let (mut query, mut key) = (Array4::zeros(shape), Array4::zeros(shape));
+        let (mut query, mut key, mut values) = (Array4::zeros(shape), Array4::zeros(shape), Array2::zeros((0, 0)));
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.apply(&x);
             let (q, k, v) = (layer.q_proj.apply(&normed), layer.k_proj.apply(&normed), layer.v_proj.apply(&normed));
@@ -95,11 +97,19 @@ impl Transformer {
                 query.index_axis_mut(Axis(0), index).index_axis_mut(Axis(0), head).assign(&q);
                 key.index_axis_mut(Axis(0), index).index_axis_mut(Axis(0), head).assign(&k);
             }
-            x += &layer.out_proj.apply(&context);
-            let hidden = layer.fc1.apply(&layer.mlp_norm.apply(&x)).mapv_into(self.activation);
-            x += &layer.fc2.apply(&hidden);
+            if index + 1 == shape.0 {
+                values = self.second_half(layer, x.clone(), &v);
+            }
+            x = self.second_half(layer, x, &context);
         }
-        States { hidden: x, query, key }
+        States { hidden: x, query, key, values }
+    }
+
+    fn second_half(&self, layer: &Layer, mut x: Array2<f32>, context: &Array2<f32>) -> Array2<f32> {
+        x += &layer.out_proj.apply(context);
+        let hidden = layer.fc1.apply(&layer.mlp_norm.apply(&x)).mapv_into(self.activation);
+        x += &layer.fc2.apply(&hidden);
+        x
     }
 }
 

@@ -88,6 +88,7 @@ impl VisionTower {
             z: self.post_layernorm.apply(&states.hidden),
             query_cls: states.query.index_axis(Axis(2), 0).to_owned(),
             key: states.key,
+            values: self.post_layernorm.apply(&states.values.slice_axis(Axis(0), Slice::from(1..))),
         })
     }
 

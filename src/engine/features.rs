@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension};
+use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension, Ix1};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{EngineConfig, Session, cache};
@@ -22,10 +22,18 @@ const BATCH: usize = 16;
 /// The image tower up to where the combiners begin. `ObjectPair* ─▶ Features*`.
 pub struct FeatureEncoder {
     config: EngineConfig,
+    spec: PairSpec,
+    values: bool,
+    pairs: Store,
+    /// Made when the first picture is met.
+    pictures: Option<Store>,
+}
+
+/// A graph and what it gave, by the hash of what went in.
+struct Store {
     graph: PathBuf,
     kept: PathBuf,
-    spec: PairSpec,
-    /// Loaded when the first pair is met that is not kept.
+    /// Loaded when something is met that is not kept.
     session: Option<Session>,
 }
 
@@ -44,13 +52,23 @@ impl FeatureEncoder {
     /// # Errors
     /// Whatever a CLIP folder or the cache folder can be wrong in.
     pub fn open(config: &EngineConfig) -> Result<Self> {
+        Self::create(config, false)
+    }
+
+    /// [`FeatureEncoder::open`]; every pair's features have [`Features::values_target`], too.
+    ///
+    /// # Errors
+    /// As [`FeatureEncoder::open`].
+    pub fn open_with_values(config: &EngineConfig) -> Result<Self> {
+        Self::create(config, true)
+    }
+
+    fn create(config: &EngineConfig, values: bool) -> Result<Self> {
         let models = &config.models;
-        let sources = cache::clip_sources(&models.clip_dir());
-        let graph = cache::graph(config.cache_dir.as_deref(), "features", &sources, |path| graph::write_features(models, path))?;
-        let kept = graph.with_file_name("pairs");
-        fs::create_dir_all(&kept).map_err(Error::file("create", &kept))?;
+        let kind = if values { "features-values" } else { "features" };
+        let pairs = Store::open(config, kind, "pairs", |path| graph::write_features(models, values, path))?;
         let spec = PairSpec::new(models.clip.vision.image_size, models.clip.image_mean);
-        Ok(Self { config: config.clone(), graph, kept, spec, session: None })
+        Ok(Self { config: config.clone(), spec, values, pairs, pictures: None })
     }
 
     /// What the images of a pair look like.
@@ -67,13 +85,13 @@ impl FeatureEncoder {
     pub fn encode(&mut self, pairs: &[Pair], mut done: impl FnMut(usize) -> Result<()>) -> Result<Vec<Features>> {
         let mut found = Vec::with_capacity(pairs.len());
         for pairs in pairs.chunks(BATCH) {
-            let files: Vec<PathBuf> = pairs.iter().map(|pair| self.kept.join(pair.name())).collect();
+            let files: Vec<PathBuf> = pairs.iter().map(|pair| self.pairs.file(&[&pair.target, &pair.background])).collect();
             let mut features: Vec<Option<Features>> = files.iter().map(|file| self.read(file)).collect();
             let missing: Vec<usize> = (0..pairs.len()).filter(|&index| features[index].is_none()).collect();
             if !missing.is_empty() {
                 let chosen: Vec<&Pair> = missing.iter().map(|&index| &pairs[index]).collect();
                 for (index, made) in missing.into_iter().zip(self.run(&chosen)?) {
-                    write(&files[index], &made)?;
+                    write(&files[index], &parts(&made))?;
                     features[index] = Some(made);
                 }
             }
@@ -83,29 +101,58 @@ impl FeatureEncoder {
         Ok(found)
     }
 
-    fn run(&mut self, pairs: &[&Pair]) -> Result<Vec<Features>> {
-        let shape = (pairs.len(), self.spec.size, self.spec.size, 3);
-        let images = |side: fn(&Pair) -> &[u8]| pairs.iter().flat_map(|pair| side(pair).iter().copied()).collect::<Vec<u8>>();
-        let fits = |error: ndarray::ShapeError| Error::Inference { stage: "encode", problem: error.to_string() };
-        let (targets, backgrounds) = (images(|pair| &pair.target), images(|pair| &pair.background));
-        let target = ArrayView4::from_shape(shape, &targets).map_err(fits)?;
-        let background = ArrayView4::from_shape(shape, &backgrounds).map_err(fits)?;
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => none.insert(Session::from_file("encode", &self.graph, &self.config.device, self.config.threads)?),
+    /// z_0 of whole pictures, `[S, S, 3]` RGB each: the target alone, without a background; kept as pairs are.
+    ///
+    /// # Errors
+    /// As [`FeatureEncoder::encode`].
+    pub fn encode_pictures(&mut self, pictures: &[Vec<u8>]) -> Result<Vec<Array1<f32>>> {
+        if pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let models = &self.config.models;
+        let width = models.clip.vision.hidden_size;
+        let store = match &mut self.pictures {
+            Some(store) => store,
+            none => none.insert(Store::open(&self.config, "pictures", "pictures", |path| graph::write_pictures(models, path))?),
         };
+        let mut found = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(BATCH) {
+            let files: Vec<PathBuf> = pictures.iter().map(|picture| store.file(&[picture])).collect();
+            let kept = |file: &PathBuf| Weights::open(file).ok()?.array::<Ix1>(port::CLS, width).ok();
+            let mut states: Vec<Option<Array1<f32>>> = files.iter().map(|file| file.exists().then(|| kept(file))?).collect();
+            let missing: Vec<usize> = (0..pictures.len()).filter(|&index| states[index].is_none()).collect();
+            if !missing.is_empty() {
+                let levels: Vec<u8> = missing.iter().flat_map(|&index| pictures[index].iter().copied()).collect();
+                let images = images(&levels, missing.len(), self.spec.size)?;
+                let cls: Array2<f32> = store.session(&self.config)?.run(&[(port::TARGET, images.into())])?.take(port::CLS)?;
+                finite(cls.iter())?;
+                for (index, cls) in missing.into_iter().zip(cls.rows()) {
+                    write(&files[index], &[part(port::CLS, &cls)])?;
+                    states[index] = Some(cls.to_owned());
+                }
+            }
+            found.extend(states.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    fn run(&mut self, pairs: &[&Pair]) -> Result<Vec<Features>> {
+        let levels = |side: fn(&Pair) -> &[u8]| pairs.iter().flat_map(|pair| side(pair).iter().copied()).collect::<Vec<u8>>();
+        let (targets, backgrounds) = (levels(|pair| &pair.target), levels(|pair| &pair.background));
+        let target = images(&targets, pairs.len(), self.spec.size)?;
+        let background = images(&backgrounds, pairs.len(), self.spec.size)?;
+        let session = self.pairs.session(&self.config)?;
         let mut outputs = session.run(&[(port::TARGET, target.into()), (port::BACKGROUND, background.into())])?;
         let tokens: [Array3<f32>; 2] = [outputs.take(port::TOKENS_TARGET)?, outputs.take(port::TOKENS_BACKGROUND)?];
         let betas: [Array2<f32>; 2] = [outputs.take(port::BETA_TARGET)?, outputs.take(port::BETA_BACKGROUND)?];
-        if tokens.iter().flatten().chain(betas.iter().flatten()).any(|value| !value.is_finite()) {
-            let problem = "it gave a number that is not finite; run it in fp32, or check the weights".to_owned();
-            return Err(Error::Inference { stage: "encode", problem });
-        }
+        let values: Option<Array3<f32>> = if self.values { Some(outputs.take(port::VALUES_TARGET)?) } else { None };
+        finite(tokens.iter().flatten().chain(betas.iter().flatten()).chain(values.iter().flatten()))?;
         let row = |index: usize| Features {
             tokens_target: tokens[0].index_axis(Axis(0), index).to_owned(),
             tokens_background: tokens[1].index_axis(Axis(0), index).to_owned(),
             beta_target: betas[0].row(index).to_owned(),
             beta_background: betas[1].row(index).to_owned(),
+            values_target: values.as_ref().map(|values| values.index_axis(Axis(0), index).to_owned()),
         };
         Ok((0..pairs.len()).map(row).collect())
     }
@@ -122,29 +169,72 @@ impl FeatureEncoder {
             tokens_background: tokens_of(port::TOKENS_BACKGROUND)?,
             beta_target: beta_of(port::BETA_TARGET)?,
             beta_background: beta_of(port::BETA_BACKGROUND)?,
+            values_target: if self.values { Some(weights.array(port::VALUES_TARGET, (tokens - 1, width)).ok()?) } else { None },
         })
     }
 }
 
-impl Pair {
-    fn name(&self) -> String {
-        let hash = blake3::Hasher::new().update(&self.target).update(&self.background).finalize();
-        format!("{}.safetensors", &hash.to_hex()[..32])
+impl Store {
+    fn open(config: &EngineConfig, kind: &str, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let sources = cache::clip_sources(&config.models.clip_dir());
+        let graph = cache::graph(config.cache_dir.as_deref(), kind, &sources, build)?;
+        let kept = graph.with_file_name(name);
+        fs::create_dir_all(&kept).map_err(Error::file("create", &kept))?;
+        Ok(Self { graph, kept, session: None })
+    }
+
+    /// Where what comes of these levels lies.
+    fn file(&self, levels: &[&[u8]]) -> PathBuf {
+        let mut hasher = blake3::Hasher::new();
+        for levels in levels {
+            hasher.update(levels);
+        }
+        self.kept.join(format!("{}.safetensors", &hasher.finalize().to_hex()[..32]))
+    }
+
+    fn session(&mut self, config: &EngineConfig) -> Result<&mut Session> {
+        Ok(match &mut self.session {
+            Some(session) => session,
+            none => none.insert(Session::from_file("encode", &self.graph, &config.device, config.threads)?),
+        })
     }
 }
 
-fn write(file: &Path, features: &Features) -> Result<()> {
-    fn bytes<D: Dimension>(array: &ndarray::ArrayRef<f32, D>) -> Vec<u8> {
-        array.iter().flat_map(|value| value.to_le_bytes()).collect()
+/// Levels of some images, `[n, S, S, 3]`.
+fn images(levels: &[u8], count: usize, size: usize) -> Result<ArrayView4<'_, u8>> {
+    let fits = |error: ndarray::ShapeError| Error::Inference { stage: "encode", problem: error.to_string() };
+    ArrayView4::from_shape((count, size, size, 3), levels).map_err(fits)
+}
+
+fn finite<'a>(mut values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    if values.all(|value| value.is_finite()) {
+        return Ok(());
     }
-    let parts = [
-        (port::TOKENS_TARGET, features.tokens_target.shape(), bytes(&features.tokens_target)),
-        (port::TOKENS_BACKGROUND, features.tokens_background.shape(), bytes(&features.tokens_background)),
-        (port::BETA_TARGET, features.beta_target.shape(), bytes(&features.beta_target)),
-        (port::BETA_BACKGROUND, features.beta_background.shape(), bytes(&features.beta_background)),
+    let problem = "it gave a number that is not finite; run it in fp32, or check the weights".to_owned();
+    Err(Error::Inference { stage: "encode", problem })
+}
+
+/// A tensor on its way to a file.
+type Part = (&'static str, Vec<usize>, Vec<u8>);
+
+fn part<D: Dimension>(name: &'static str, array: &ndarray::ArrayRef<f32, D>) -> Part {
+    (name, array.shape().to_vec(), array.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+fn parts(features: &Features) -> Vec<Part> {
+    let mut parts = vec![
+        part(port::TOKENS_TARGET, &features.tokens_target),
+        part(port::TOKENS_BACKGROUND, &features.tokens_background),
+        part(port::BETA_TARGET, &features.beta_target),
+        part(port::BETA_BACKGROUND, &features.beta_background),
     ];
+    parts.extend(features.values_target.as_ref().map(|values| part(port::VALUES_TARGET, values)));
+    parts
+}
+
+fn write(file: &Path, parts: &[Part]) -> Result<()> {
     let tensors = parts.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("four bytes for each number of the shape");
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes for each number of the shape");
         (*name, view)
     });
     let bytes_of_all = safetensors::serialize(tensors, None::<HashMap<String, String>>).expect("names are distinct and sizes fit");

@@ -1,7 +1,4 @@
 //! The paper's ablations: UNI-OOD without one of its parts, each trained that way on the same shots by the same recipe.
-//!
-//! `context=mlp`, a trained network in place of inter-text attention, is not among them: its gradient would have to pass through all
-//! that the default recipe computes once, which makes its training another one.
 
 use std::{fmt, str::FromStr};
 
@@ -19,6 +16,8 @@ pub enum Ablation {
     Average,
     /// Inter-text attention: one prompt lists the context's names.
     Comma,
+    /// Inter-text attention: the mean goes through a network of two layers that is trained, too.
+    Mlp,
     /// The background's attention.
     NoInterImage,
     /// The background's alignment.
@@ -33,10 +32,11 @@ pub enum Ablation {
 
 impl Ablation {
     /// All of them, as the paper's table has them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Full,
         Self::Comma,
         Self::Average,
+        Self::Mlp,
         Self::NoInterImage,
         Self::NoBackgroundAlignment,
         Self::NoIntraImage,
@@ -51,6 +51,7 @@ impl Ablation {
             Self::Full => "full",
             Self::Average => "context=average",
             Self::Comma => "context=comma",
+            Self::Mlp => "context=mlp",
             Self::NoInterImage => "no-inter-image",
             Self::NoBackgroundAlignment => "no-background-alignment",
             Self::NoIntraImage => "no-intra-image",
@@ -67,6 +68,7 @@ impl Ablation {
             Self::Full | Self::NoCnn => {}
             Self::Average => switches.context = ContextText::Average,
             Self::Comma => switches.context = ContextText::Comma,
+            Self::Mlp => switches.context = ContextText::Mlp,
             Self::NoInterImage => switches.inter_image = false,
             Self::NoBackgroundAlignment => switches.background_alignment = false,
             Self::NoIntraImage => switches.intra_image = false,

@@ -128,8 +128,7 @@ mod tests {
     /// A picture 100 wide with a car, a deer, and a deer to be ignored.
     fn street() -> (Part, Annotated) {
         let object = |category, x, ignore| Labelled { id: "1".into(), category, place: Place::Box(at(x)), ignore };
-        let picture =
-            Annotated { path: "a.png".into(), objects: vec![object(0, 0.0, false), object(1, 30.0, false), object(1, 60.0, true)] };
+        let picture = Annotated::file("a.png".into(), vec![object(0, 0.0, false), object(1, 30.0, false), object(1, 60.0, true)]);
         let data = DataSet {
             path: "a".into(),
             layout: Layout::Coco,

@@ -40,10 +40,11 @@ pub(super) fn best_f1(
         watch(Progress { stage: Stage::Threshold, done, total })?;
         let pixels = match picture.read() {
             Ok(pixels) => pixels,
-            Err(fault) => {
+            Err(fault @ (Error::File { .. } | Error::Content { .. })) => {
                 faults.add(fault)?;
                 continue;
             }
+            Err(error) => return Err(error),
         };
         let detections = detector.detect(&[(pixels.frame(), &selection)])?.pop().unwrap_or_default();
         let boxes: Vec<(BBox, bool)> = picture

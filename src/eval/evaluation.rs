@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ablations::Ablation,
+    bank::{Bank, Source},
     confidence,
     disturb::Disturbance,
     methods::{Method, Supplies},
@@ -11,7 +12,7 @@ use super::{
     pass::{self, Counted, Level, Progress, Reader, Stage, Tally, Watch},
     scorers::{Column, Context, Scorers, Variant},
     sets::Part,
-    words::{Bank, Negatives, Words},
+    words::{Negatives, Words},
 };
 use crate::{
     Error, Result,
@@ -121,7 +122,8 @@ pub fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults, w
     if let (true, Some(detector), Some(part)) = (request.best_f1, &mut detector, request.parts.first()) {
         selection.detection_threshold = confidence::best_f1(detector, part, &selection, faults, watch)?;
     }
-    let mut encoder = FeatureEncoder::open(config)?;
+    let values = request.methods.contains(&Method::GlMcm);
+    let mut encoder = if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open(config)? };
     let scorers = scorers(config, request, &mut encoder, faults, watch)?;
     let mut runs = Vec::new();
     // What is broken is told of once.
@@ -157,11 +159,12 @@ fn scorers(
         }
         _ => None,
     };
-    let learns = |method: &Method| matches!(method, Method::Knn | Method::Mahalanobis | Method::Shift);
+    let learns = |method: &Method| matches!(method, Method::Knn | Method::Mahalanobis | Method::RunaLike | Method::Shift);
     let bank = match &request.shots {
         Some((data, settings)) if request.methods.iter().any(learns) => {
-            let mut watch = told(watch);
-            Some(Bank::open(encoder, data, &request.classes, settings, &words, faults, &mut watch)?)
+            let runa = request.methods.contains(&Method::RunaLike);
+            let source = Source { config, data, settings, classes: &request.classes, words: &words, runa };
+            Some(Bank::open(&source, encoder, faults, &mut told(watch))?)
         }
         _ => None,
     };
@@ -196,8 +199,11 @@ fn trained(config: &EngineConfig, request: &Request, ablation: Ablation, words: 
     if settings.switches.context == ContextText::Comma {
         texts.read_commas(config, &request.classes, std::iter::empty())?;
     }
-    let listed = texts.context(&vec![1; request.classes.len()], settings.switches.context);
     let text = &words.vocabulary.text;
+    let listed = match &tuned.context {
+        Some(context) => Some(context.broadcast(text.dim()).expect("a text has the width of all texts").to_owned()),
+        None => texts.context(&vec![1; request.classes.len()], settings.switches.context),
+    };
     let omega = tuned.combiner.as_ref().map(|combiner| Omega::new(combiner, settings.switches, text, &words.projection)).transpose()?;
     Ok(Variant { name: ablation.name().to_owned(), omega, context: Context::Fixed(listed.unwrap_or_else(|| text.clone())) })
 }
@@ -206,7 +212,9 @@ fn trained(config: &EngineConfig, request: &Request, ablation: Ablation, words: 
 fn told(watch: &mut Watch<'_>) -> impl FnMut(tune::Progress) -> Result<()> {
     |progress| {
         watch(match progress {
-            tune::Progress::Encoded { done, total } => Progress { stage: Stage::Shots, done, total },
+            tune::Progress::Searched { done, total } | tune::Progress::Encoded { done, total } => {
+                Progress { stage: Stage::Shots, done, total }
+            }
             tune::Progress::Trained { done, total, .. } => Progress { stage: Stage::Training, done, total },
         })
     }

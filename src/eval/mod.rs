@@ -9,6 +9,7 @@
 //! ([`crate::engine::FeatureEncoder`]), so that a second evaluation, or one that was interrupted, does not run it again.
 
 mod ablations;
+mod bank;
 mod bootstrap;
 mod boxes;
 mod confidence;
@@ -23,6 +24,7 @@ mod omega;
 mod pass;
 mod report;
 mod rows;
+mod scene;
 mod scorers;
 mod sets;
 mod words;
@@ -38,4 +40,4 @@ pub use metrics::{Metrics, TOLD, metrics};
 pub use pass::{Counted, Level, Progress, Stage, Tally, Watch};
 pub use report::report;
 pub use rows::{MEAN, Row};
-pub use sets::{Named, Part, Role, VosSet, apart, known, open_world, vos};
+pub use sets::{Part, Role, VosSet, apart, known, open_world, vos};

@@ -1,8 +1,11 @@
 //! One pass over the pictures for all methods; a picture's pixels are in memory only while they are read.
 
+use ndarray::Array1;
+
 use super::{
     boxes::{self, Found, Kind},
     disturb::Disturbance,
+    scene::Scenes,
     scorers::{Judged, Scorers, Seen},
     sets::{Part, Role},
 };
@@ -10,6 +13,7 @@ use crate::{
     Error, Result,
     data::Faults,
     detect::Selection,
+    encode::Features,
     engine::{Detector, FeatureEncoder, Pair},
     frame::FrameSource,
     geometry::Rect,
@@ -105,6 +109,24 @@ struct Frame {
     objects: Vec<(Found, Kind)>,
 }
 
+/// What was read of a picture.
+struct Read {
+    found: Vec<Found>,
+    /// Those of them that are encoded.
+    kept: Vec<(Found, Kind)>,
+    pairs: Vec<Pair>,
+    /// The picture with all but the object blurred, where that is asked for.
+    scenes: Vec<Vec<u8>>,
+}
+
+/// Which of a picture's objects are looked at, and at what of them.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Those that do not count, too.
+    all: bool,
+    scenes: bool,
+}
+
 /// Scores every object of every set.
 pub(super) fn pass(
     reader: &mut Reader<'_>,
@@ -116,7 +138,8 @@ pub(super) fn pass(
     let total = parts.iter().map(|part| part.data.pictures.len()).sum();
     let (mut done, mut counted) = (0, Vec::new());
     let mut tallies = vec![Tally::default(); parts.len()];
-    let (mut frames, mut pairs) = (Vec::new(), Vec::new());
+    let (mut frames, mut pairs, mut scenes) = (Vec::new(), Vec::new(), Vec::new());
+    let wanted = Wanted { all: scorers.need_all_boxes(), scenes: scorers.need_scenes() };
     for (index, part) in parts.iter().enumerate() {
         let matching = reader.detector.is_some() && reader.level == Level::Object && part.role != Role::Known;
         if matching && part.data.pictures.iter().any(|picture| !picture.objects.is_empty()) {
@@ -125,14 +148,15 @@ pub(super) fn pass(
         for (position, picture) in part.data.pictures.iter().enumerate() {
             watch(Progress { stage: Stage::Pictures, done, total })?;
             done += 1;
-            match reader.read(part, (index, position), scorers.need_all_boxes(), faults) {
-                Ok((found, kept, made)) => {
+            match reader.read(part, (index, position), wanted, faults) {
+                Ok(read) => {
                     tallies[index].pictures += 1;
                     if let Some(missed) = &mut tallies[index].missed {
-                        *missed += boxes::missed(part, picture, &found);
+                        *missed += boxes::missed(part, picture, &read.found);
                     }
-                    frames.push(Frame { part: index, picture: position, context: found.len() > 1, objects: kept });
-                    pairs.extend(made);
+                    frames.push(Frame { part: index, picture: position, context: read.found.len() > 1, objects: read.kept });
+                    pairs.extend(read.pairs);
+                    scenes.extend(read.scenes);
                 }
                 Err(fault @ (Error::File { .. } | Error::Content { .. })) => {
                     tallies[index].unreadable += 1;
@@ -143,10 +167,12 @@ pub(super) fn pass(
             if pairs.len() >= PAIRS || done == total {
                 let mut still = |_| watch(Progress { stage: Stage::Pictures, done, total });
                 let features = reader.encoder.encode(&pairs, &mut still)?;
-                let judged = scorers.judge(&seen(&frames, &features))?;
+                let states = reader.encoder.encode_pictures(&scenes)?;
+                let judged = scorers.judge(&seen(&frames, &features, &states))?;
                 take(&frames, judged, parts, &mut counted);
                 frames.clear();
                 pairs.clear();
+                scenes.clear();
             }
         }
     }
@@ -154,15 +180,8 @@ pub(super) fn pass(
 }
 
 impl Reader<'_> {
-    /// A picture's boxes, those of them that are encoded, and their pixels.
-    #[expect(clippy::type_complexity, reason = "three lists of one picture")]
-    fn read(
-        &mut self,
-        part: &Part,
-        (index, position): (usize, usize),
-        all: bool,
-        faults: &mut Faults,
-    ) -> Result<(Vec<Found>, Vec<(Found, Kind)>, Vec<Pair>)> {
+    /// A picture's boxes and their pixels.
+    fn read(&mut self, part: &Part, (index, position): (usize, usize), wanted: Wanted, faults: &mut Faults) -> Result<Read> {
         let picture = &part.data.pictures[position];
         let pixels = picture.read()?;
         let (frame, size) = (pixels.frame(), (pixels.width, pixels.height));
@@ -181,8 +200,8 @@ impl Reader<'_> {
         let own = ((index as u64) << 40) + position as u64;
         let found = self.disturbance.apply(found, size, self.seed ^ own);
         let kinds = found.iter().map(|found| (*found, boxes::kind(part, picture, found)));
-        let kept: Vec<(Found, Kind)> = kinds.filter(|(_, kind)| all || *kind != Kind::Neither).collect();
-        let mut pairs = Vec::with_capacity(kept.len());
+        let kept: Vec<(Found, Kind)> = kinds.filter(|(_, kind)| wanted.all || *kind != Kind::Neither).collect();
+        let (mut pairs, mut scenes) = (Vec::with_capacity(kept.len()), Vec::new());
         if !kept.is_empty() {
             let spec = *self.encoder.spec();
             let base = Base::new(&frame, &spec)?;
@@ -191,19 +210,28 @@ impl Reader<'_> {
                 write_pair(&frame, &base, found.rect, &spec, &mut pair.target, &mut pair.background)?;
                 pairs.push(pair);
             }
+            if wanted.scenes {
+                let of = Scenes::new(&frame, &base, &spec)?;
+                scenes = kept.iter().map(|(found, _)| of.of(found.rect)).collect();
+            }
         }
-        Ok((found, kept, pairs))
+        Ok(Read { found, kept, pairs, scenes })
     }
 }
 
 /// Objects of frames in their order, each with the others of its frame.
-fn seen<'a>(frames: &[Frame], features: &'a [crate::encode::Features]) -> Vec<Seen<'a>> {
+fn seen<'a>(frames: &[Frame], features: &'a [Features], scenes: &'a [Array1<f32>]) -> Vec<Seen<'a>> {
     let mut all = Vec::with_capacity(features.len());
     for frame in frames {
         let first = all.len();
         for (own, (found, _)) in frame.objects.iter().enumerate() {
             let others = || (first..first + frame.objects.len()).filter(|&other| other != first + own).collect();
-            all.push(Seen { features: &features[first + own], confidence: found.confidence, others: frame.context.then(others) });
+            all.push(Seen {
+                features: &features[first + own],
+                scene: scenes.get(first + own),
+                confidence: found.confidence,
+                others: frame.context.then(others),
+            });
         }
     }
     all

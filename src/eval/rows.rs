@@ -166,7 +166,7 @@ mod tests {
     };
 
     fn part(name: &str, role: Role) -> Part {
-        let picture = Annotated { path: "a.png".into(), objects: Vec::new() };
+        let picture = Annotated::file("a.png".into(), Vec::new());
         let data = DataSet { path: name.into(), layout: Layout::Pictures, categories: Vec::new(), pictures: vec![picture; 2] };
         Part { name: name.to_owned(), role, data, class_of: Vec::new() }
     }

@@ -3,13 +3,15 @@
 use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
 
 use super::{
+    bank::Bank,
     methods::{self, COLD, Method},
     omega::Omega,
-    words::{Bank, Negatives, Words},
+    words::{Negatives, Words},
 };
 use crate::{
     Error, Result,
     encode::Features,
+    score::unit_rows,
     tune::{ContextText, texts::Texts},
 };
 
@@ -17,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
     pub(super) features: &'a Features,
+    /// z_0 of the whole picture with everything else blurred, where a method looks at it.
+    pub(super) scene: Option<&'a Array1<f32>>,
     /// The detector's.
     pub(super) confidence: Option<f32>,
     /// The frame's other objects, as positions among those that are seen together; `None` where there are none.
@@ -85,6 +89,11 @@ impl Scorers {
         self.columns.iter().any(|column| matches!(column, Column::Variant(variant) if matches!(variant.context, Context::Detected(_))))
     }
 
+    /// Whether pictures with all but the object blurred must be encoded.
+    pub(super) fn need_scenes(&self) -> bool {
+        self.columns.iter().any(|column| matches!(column, Column::Method(Method::RunaLike)))
+    }
+
     /// Scores objects, whole frames of them.
     pub(super) fn judge(&self, seen: &[Seen<'_>]) -> Result<Vec<Judged>> {
         if seen.is_empty() {
@@ -143,6 +152,11 @@ impl Scorers {
             Method::McmCold => methods::mcm(s, COLD),
             Method::Energy => methods::energy(s, COLD),
             Method::LogitGap => methods::logit_gap(s),
+            Method::GlMcm => {
+                let values = object.seen.features.values_target.as_ref().ok_or_else(missing)?;
+                let patches = unit_rows(&values.dot(&self.words.projection.t()));
+                methods::gl_mcm(s, &patches.dot(&self.words.vocabulary.text.t()))
+            }
             Method::NegLabel => methods::neg_label(s, &negatives()?.0),
             Method::NegMax => {
                 let (cosines, farthest) = negatives()?;
@@ -150,6 +164,11 @@ impl Scorers {
             }
             Method::Knn => methods::knn(object.embedding, &bank()?.embeddings),
             Method::Mahalanobis => bank()?.gaussians.score(object.embedding),
+            Method::RunaLike => {
+                let scene = self.words.embedding(object.seen.scene.ok_or_else(missing)?, None);
+                let runa = bank()?.runa.as_ref().ok_or_else(missing)?;
+                runa.score(&methods::fused(object.embedding, &scene), &self.words.vocabulary.text)
+            }
             Method::Shift => {
                 let shifted = self.words.embedding(&object.seen.features.tokens_target.row(0), Some(&bank()?.shift));
                 let cosines = self.words.vocabulary.text.dot(&shifted);

@@ -31,21 +31,18 @@ pub struct Part {
     pub class_of: Vec<Option<usize>>,
 }
 
-/// A set as the user names it: a path, and the folder of a COCO file's pictures where it is none of the usual ones.
-pub type Named<'a> = (&'a Path, Option<&'a Path>);
-
 /// ID and OOD in sets of their own; nothing is matched.
 ///
 /// # Errors
-/// What [`DataSet::open`] refuses; [`Error::Content`] where an OOD set has objects of a known class.
-pub fn apart(id: Named<'_>, ood: &[Named<'_>], classes: &[String], faults: &mut Faults) -> Result<Vec<Part>> {
-    let mut parts = vec![Part::open(name_of(id.0), id, Role::Known, classes, faults)?];
-    for &set in ood {
-        let mut name = name_of(set.0);
+/// [`Error::Content`] where an OOD set has objects of a known class.
+pub fn apart(id: DataSet, ood: Vec<DataSet>, classes: &[String]) -> Result<Vec<Part>> {
+    let mut parts = vec![Part::new(name_of(&id.path), id, Role::Known, classes)?];
+    for set in ood {
+        let mut name = name_of(&set.path);
         if parts.iter().any(|part| part.name == name) {
-            name = set.0.display().to_string();
+            name = set.path.display().to_string();
         }
-        parts.push(Part::open(name, set, Role::Unknown, classes, faults)?);
+        parts.push(Part::new(name, set, Role::Unknown, classes)?);
     }
     Ok(parts)
 }
@@ -53,10 +50,10 @@ pub fn apart(id: Named<'_>, ood: &[Named<'_>], classes: &[String], faults: &mut 
 /// ID and OOD in one set.
 ///
 /// # Errors
-/// What [`DataSet::open`] refuses; [`Error::Content`] where it has no boxes, or nothing of either kind.
-pub fn open_world(set: Named<'_>, classes: &[String], faults: &mut Faults) -> Result<Vec<Part>> {
-    let part = Part::open(name_of(set.0), set, Role::Mixed, classes, faults)?;
-    let refuse = |problem: &str| Err(Error::content(set.0, problem));
+/// [`Error::Content`] where it has no boxes, or nothing of either kind.
+pub fn open_world(set: DataSet, classes: &[String]) -> Result<Vec<Part>> {
+    let part = Part::new(name_of(&set.path), set, Role::Mixed, classes)?;
+    let refuse = |problem: &str| Err(Error::content(&part.data.path, problem));
     if part.data.layout.is_whole_pictures() {
         return refuse("its pictures have no boxes, so nothing can be matched; give ID and OOD apart with --id and --ood");
     }
@@ -76,15 +73,15 @@ pub fn open_world(set: Named<'_>, classes: &[String], faults: &mut Faults) -> Re
 /// A set of which the known objects are wanted: labelled ones that belong to the classes, or whole pictures of them.
 ///
 /// # Errors
-/// What [`DataSet::open`] refuses; [`Error::Content`] where it has no object of the classes.
-pub fn known(set: Named<'_>, classes: &[String], faults: &mut Faults) -> Result<Part> {
-    let part = Part::open(name_of(set.0), set, Role::Mixed, classes, faults)?;
+/// [`Error::Content`] where it has no object of the classes.
+pub fn known(set: DataSet, classes: &[String]) -> Result<Part> {
+    let part = Part::new(name_of(&set.path), set, Role::Mixed, classes)?;
     let objects: usize = part.data.counts().iter().zip(&part.class_of).filter(|(_, class)| class.is_some()).map(|(count, _)| count).sum();
     if objects == 0 {
         let there = part.data.categories.join(", ");
         let problem =
             format!("none of the set's classes ({}) is in it, but: {there}; give pictures with labels of those", classes.join(", "));
-        return Err(Error::content(set.0, problem));
+        return Err(Error::content(&part.data.path, problem));
     }
     Ok(if part.data.layout.is_whole_pictures() { Part { role: Role::Known, ..part } } else { part })
 }
@@ -147,7 +144,7 @@ pub fn vos(root: &Path, named: Option<VosSet>, classes: &[String], faults: &mut 
         (None, false, false) => return Err(Error::content(root, format!("no ID set of the protocol is in it; looked for {}", wanted()))),
     };
     let open = |[name, annotations, images]: [&str; 3], role, faults: &mut Faults| {
-        Part::open(name.to_owned(), (&root.join(annotations), Some(&root.join(images))), role, classes, faults)
+        Part::new(name.to_owned(), DataSet::open(&root.join(annotations), Some(&root.join(images)), faults)?, role, classes)
     };
     let [id, ood @ ..] = set.files();
     let mut parts = vec![open(id, Role::Known, faults)?];
@@ -162,8 +159,7 @@ pub fn vos(root: &Path, named: Option<VosSet>, classes: &[String], faults: &mut 
 }
 
 impl Part {
-    fn open(name: String, (path, images): Named<'_>, role: Role, classes: &[String], faults: &mut Faults) -> Result<Self> {
-        let data = DataSet::open_unlabelled(path, images, faults)?;
+    fn new(name: String, data: DataSet, role: Role, classes: &[String]) -> Result<Self> {
         let class_of = data.class_of(classes);
         if role == Role::Unknown
             && let Some((count, category)) = data
@@ -175,7 +171,7 @@ impl Part {
         {
             let problem =
                 format!("{count} of its objects are of class `{category}`, which is on the ID list; take them out, or use --open-world");
-            return Err(Error::content(path, problem));
+            return Err(Error::content(&data.path, problem));
         }
         Ok(Self { name, role, data, class_of })
     }
@@ -195,7 +191,7 @@ fn name_of(path: &Path) -> String {
     let parts: Vec<PathBuf> = path.ancestors().map(Path::to_owned).collect();
     let telling =
         parts.iter().filter_map(|part| part.file_name()).map(|name| name.to_string_lossy()).find(|name| !usual.contains(&&**name));
-    telling.map_or_else(|| path.display().to_string(), |name| name.trim_end_matches(".json").to_owned())
+    telling.map_or_else(|| path.display().to_string(), |name| name.trim_end_matches(".jsonl").trim_end_matches(".json").to_owned())
 }
 
 #[cfg(test)]
@@ -204,8 +200,13 @@ mod tests {
 
     #[test]
     fn a_set_is_called_by_the_last_part_that_says_something() {
-        for (path, name) in [("a/night/instances.json", "night"), ("iNaturalist/images", "iNaturalist"), ("x/val.json", "val"), (".", ".")]
-        {
+        for (path, name) in [
+            ("a/night/instances.json", "night"),
+            ("iNaturalist/images", "iNaturalist"),
+            ("x/val.json", "val"),
+            ("drive.jsonl", "drive"),
+            (".", "."),
+        ] {
             assert_eq!(name_of(Path::new(path)), name);
         }
     }

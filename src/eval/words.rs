@@ -1,15 +1,13 @@
-//! What an evaluation needs of the class list, of negative words, and of the shots: computed before the first picture.
+//! What an evaluation needs of the class list and of negative words: computed before the first picture.
 
 use ndarray::{Array1, Array2};
 
-use super::methods::{Mahalanobis, farthest};
+use super::methods::farthest;
 use crate::{
     Error, Result,
-    data::{DataSet, Faults},
-    engine::{EngineConfig, FeatureEncoder, text_encodings},
+    engine::{EngineConfig, text_encodings},
     models::Weights,
-    score::unit_rows,
-    tune::{self, shift, texts},
+    tune::texts,
     vocabulary::{Vocabulary, mean_text},
 };
 
@@ -60,36 +58,5 @@ impl Negatives {
         let text = mean_text(&text_encodings(config, list)?);
         let farthest = farthest(&words.vocabulary.text, &text);
         Ok(Self { text, farthest })
-    }
-}
-
-/// A few objects of each class, as the shot-based methods see them.
-#[derive(Debug)]
-pub(super) struct Bank {
-    /// Unit embeddings, `[n, E]`.
-    pub(super) embeddings: Array2<f32>,
-    pub(super) gaussians: Mahalanobis,
-    /// Half a mean shift of z_0, `[D]`.
-    pub(super) shift: Array1<f32>,
-}
-
-impl Bank {
-    pub(super) fn open(
-        encoder: &mut FeatureEncoder,
-        data: &DataSet,
-        classes: &[String],
-        settings: &tune::Settings,
-        words: &Words,
-        faults: &mut Faults,
-        watch: &mut tune::Watch<'_>,
-    ) -> Result<Self> {
-        let shots = tune::shots::gather(encoder, data, classes, settings, faults, watch)?;
-        let own: Vec<usize> = shots.iter().map(|shot| shot.class).collect();
-        let cls: Vec<_> = shots.iter().map(|shot| shot.features.tokens_target.row(0)).collect();
-        let cls = ndarray::stack(ndarray::Axis(0), &cls).expect("every state has the image tower's width");
-        let projected = cls.dot(&words.projection.t());
-        let embeddings = unit_rows(&projected);
-        let shift = shift::half(&projected, &words.vocabulary.text.select(ndarray::Axis(0), &own), &own, &words.projection);
-        Ok(Self { gaussians: Mahalanobis::new(&embeddings, &own), embeddings, shift })
     }
 }

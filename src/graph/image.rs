@@ -38,7 +38,7 @@ pub(super) fn build(request: &ImageGraph) -> Result<GraphProto> {
     let projection: Array2<f32> = weights.array("visual_projection.weight", (width, clip.vision.hidden_size))?;
     let unit_text = unit(b, "unit_text", &text);
     let (clip_cosine, omega, beta) = if let Some(combiner) = request.combiner {
-        let Encoded { tokens: z, beta } = tower.encode_pairs(b, &target, &background, true)?;
+        let Encoded { tokens: z, beta, .. } = tower.encode_pairs(b, &target, &background, true)?;
         let embedding = linear(b, "embedding", &z, &projection, None);
         let unit_context = unit(b, "unit_context_text", &context_text);
         let columns = [&unit_text, &unit_context].map(|text| text_columns(b, text, width));
@@ -56,7 +56,7 @@ pub(super) fn build(request: &ImageGraph) -> Result<GraphProto> {
         (of_target_cls(b, "clip_cosine_of_cls", &cosine), omega, Some(beta))
     } else {
         let (z, beta) = if request.betas {
-            let Encoded { tokens, beta } = tower.encode_pairs(b, &target, &background, false)?;
+            let Encoded { tokens, beta, .. } = tower.encode_pairs(b, &target, &background, false)?;
             (b.part("target_cls", &tokens, 0, 0), Some(beta))
         } else {
             (tower.encode_targets(b, &target)?, None)

@@ -1,8 +1,8 @@
 //! CLIP folder → ONNX: both sides of UNI-OOD as standard ONNX files.
 //!
 //! [`ImageGraph`] is one graph for everything that happens to an object: both encoder passes, all four
-//! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`TextGraph`] is run
-//! when the class list changes. Weights appear once, the
+//! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`PictureGraph`] is the
+//! tower on pictures alone. [`TextGraph`] is run when the class list changes. Weights appear once, the
 //! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
 //! it on CPU and CUDA and TensorRT and OpenVINO take it whole. The numbers are those of [`crate::attention`],
 //! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
@@ -10,7 +10,8 @@
 //! | graph | inputs | outputs |
 //! |---|---|---|
 //! | image | `target u8[O,S,S,3]`, `background u8[O,S,S,3]`, `has_context f32[O]` (1 or 0), `text f32[C,E]`, `context_text f32[C,E]` | `omega f32[O,C]`, `clip_cosine f32[O,C]`; on request `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]` |
-//! | features | `target u8[O,S,S,3]`, `background u8[O,S,S,3]` | `tokens_target f32[O,N+1,D]`, `tokens_background f32[O,N+1,D]` (z), `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]` |
+//! | features | `target u8[O,S,S,3]`, `background u8[O,S,S,3]` | `tokens_target f32[O,N+1,D]`, `tokens_background f32[O,N+1,D]` (z), `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]`; on request `values_target f32[O,N,D]` (patches on the last layer's value path) |
+//! | pictures | `target u8[O,S,S,3]` | `cls f32[O,D]` (z_0) |
 //! | text | `input_ids i64[B,T]`, `eot i64[B]` (index of the EOT token) | `text_embedding f32[B,E]` (not scaled), `query_eot f32[B,L,H,d_h]`, `key_eot f32[B,L,H,d_h]` (with bias, before scaling) |
 //!
 //! O, C, B and T are dynamic; T is at most the text tower's `max_position_embeddings`.
@@ -76,6 +77,10 @@ pub mod port {
     pub const TOKENS_TARGET: &str = "tokens_target";
     /// z of the background.
     pub const TOKENS_BACKGROUND: &str = "tokens_background";
+    /// The target's patches on the last layer's value path.
+    pub const VALUES_TARGET: &str = "values_target";
+    /// z_0 of pictures alone.
+    pub const CLS: &str = "cls";
     /// Token ids.
     pub const INPUT_IDS: &str = "input_ids";
     /// Where the EOT token stands.
@@ -109,13 +114,22 @@ pub fn write_text(models: &ModelSet, path: &Path) -> Result<()> {
     TextGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
 }
 
-/// Builds a model set's feature graph and writes it to `path`.
+/// Builds a model set's feature graph, with the patches' values where `values`, and writes it to `path`.
 ///
 /// # Errors
 /// As [`write_vision`].
-pub fn write_features(models: &ModelSet, path: &Path) -> Result<()> {
+pub fn write_features(models: &ModelSet, values: bool, path: &Path) -> Result<()> {
     let weights = Weights::open_folder(&models.clip_dir())?;
-    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
+    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, values }.build()?.write(path)
+}
+
+/// Builds a model set's graph of pictures alone and writes it to `path`.
+///
+/// # Errors
+/// As [`write_vision`].
+pub fn write_pictures(models: &ModelSet, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(&models.clip_dir())?;
+    PictureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
 }
 
 /// What the image graph is made of.
@@ -136,6 +150,19 @@ pub struct ImageGraph<'a> {
 /// What the feature graph is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct FeatureGraph<'a> {
+    /// The model set's name, for the metadata.
+    pub name: &'a str,
+    /// Sizes.
+    pub clip: &'a ClipConfig,
+    /// The CLIP folder's tensors.
+    pub weights: &'a Weights,
+    /// Whether `values_target` is an output.
+    pub values: bool,
+}
+
+/// What the graph of pictures alone is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct PictureGraph<'a> {
     /// The model set's name, for the metadata.
     pub name: &'a str,
     /// Sizes.
@@ -171,7 +198,17 @@ impl FeatureGraph<'_> {
     /// # Errors
     /// As [`ImageGraph::build`].
     pub fn build(&self) -> Result<Model> {
-        Ok(Model::new(features::build(self.clip, self.weights)?, SCHEMA, self.name))
+        Ok(Model::new(features::build(self)?, SCHEMA, self.name))
+    }
+}
+
+impl PictureGraph<'_> {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// As [`ImageGraph::build`].
+    pub fn build(&self) -> Result<Model> {
+        Ok(Model::new(features::build_pictures(self)?, SCHEMA, self.name))
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Encoded {
     pub(super) tokens: Value,
     /// β, `[2, O, T]`: of intra-image attention, then of inter-image attention.
     pub(super) beta: Value,
+    /// The last layer.
+    last: Layer,
 }
 
 impl<'a> Tower<'a> {
@@ -53,7 +55,7 @@ impl<'a> Tower<'a> {
         let images = [target, background].map(|image| b.cast_to_f32("levels", image));
         let images = b.concat("images", 0, &[&images[0], &images[1]]);
         let mut sum: Option<Value> = None;
-        let tokens = self.encode(b, &images, 2, all_tokens, |b, layer| {
+        let (tokens, last) = self.encode(b, &images, 2, all_tokens, |b, layer| {
             let attention = self.attention_of_target_cls(b, layer);
             sum = Some(match &sum {
                 None => attention,
@@ -65,16 +67,31 @@ impl<'a> Tower<'a> {
         let sum = b.reshape("attention_heads", &sum, &[2, -1, heads, tokens_count]);
         let mean = b.reduce_mean("attention_mean", &sum, &[2]);
         let layers = b.float("layers", size(self.transformer.layers));
-        Ok(Encoded { tokens, beta: b.div("beta", &mean, &layers) })
+        Ok(Encoded { tokens, beta: b.div("beta", &mean, &layers), last })
+    }
+
+    /// The targets' patches behind the last layer's value path and the post layer norm, `[O, N, D]` (MaskCLIP, Zhou et al. 2022).
+    pub(super) fn values(&self, b: &mut Builder, Encoded { last, .. }: &Encoded) -> Result<Value> {
+        let (tokens, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
+        let [input, value] = [("input", &last.input), ("value", &last.value)].map(|(label, rows)| {
+            let halves = b.reshape(&format!("{label}_halves"), rows, &[tokens, 2, -1, width]);
+            let targets = b.part(&format!("{label}_targets"), &halves, 1, 0);
+            let patches = b.slice(&format!("{label}_patches"), &targets, 0, 1, tokens);
+            b.reshape(&format!("{label}_rows"), &patches, &[-1, width])
+        });
+        let state = self.transformer.value_path(b, self.transformer.layers - 1, &input, &value)?;
+        let normed = self.transformer.norm(b, "post_layernorm", &state)?;
+        let patches = b.reshape("values_of_patches", &normed, &[tokens - 1, -1, width]);
+        Ok(b.transpose("values", &patches, &[1, 0, 2]))
     }
 
     /// CLS of targets alone, `[1, O, 1, D]`.
     pub(super) fn encode_targets(&self, b: &mut Builder, target: &Value) -> Result<Value> {
         let images = b.cast_to_f32("levels", target);
-        self.encode(b, &images, 1, false, |_, _| {})
+        self.encode(b, &images, 1, false, |_, _| {}).map(|(tokens, _)| tokens)
     }
 
-    /// z of levels 0..=255 `[halves·O, S, S, 3]`, `[halves, O, T or 1, D]`; `each` sees every layer.
+    /// z of levels 0..=255 `[halves·O, S, S, 3]`, `[halves, O, T or 1, D]`, and the last layer; `each` sees every layer.
     fn encode(
         &self,
         b: &mut Builder,
@@ -82,7 +99,7 @@ impl<'a> Tower<'a> {
         halves: i64,
         all_tokens: bool,
         mut each: impl FnMut(&mut Builder, &Layer),
-    ) -> Result<Value> {
+    ) -> Result<(Value, Layer)> {
         let (tokens, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
         let heads = b.integers(&[tokens, -1, signed(self.transformer.head_width())]);
         let patches = self.patches(b, images)?;
@@ -93,15 +110,18 @@ impl<'a> Tower<'a> {
             let cls = b.part("cls", &tokens, 0, 0);
             b.squeeze("cls_rows", &cls, &[0])
         };
+        let mut last_layer = None;
         for index in 0..self.transformer.layers {
             let last = index + 1 == self.transformer.layers;
             let layer = self.transformer.layer(b, index, &x, &heads, None, if last && !all_tokens { Some(&cls) } else { None })?;
             b.scoped(format!("layer{index}"), |b| each(b, &layer));
-            x = layer.state;
+            x = layer.state.clone();
+            last_layer = Some(layer);
         }
         let z = self.transformer.norm(b, "post_layernorm", &x)?;
         let z = b.reshape("tokens_of_halves", &z, &[if all_tokens { tokens } else { 1 }, halves, -1, width]);
-        Ok(b.transpose("z", &z, &[1, 2, 0, 3]))
+        let z = b.transpose("z", &z, &[1, 2, 0, 3]);
+        Ok((z, last_layer.expect("a configuration has at least one layer")))
     }
 
     /// Embedded patches behind CLS, with positions, `[T, B, D]`.

@@ -47,8 +47,20 @@ pub(super) struct Layer {
     pub(super) query: Value,
     /// `[T·B, D]`.
     pub(super) key: Value,
+    /// Without bias, `[T·B, D]`.
+    pub(super) value: Value,
+    /// The hidden state before the layer, `[T·B, D]`.
+    pub(super) input: Value,
     /// The hidden state behind the layer, `[T·B, D]` or what was picked of it.
     pub(super) state: Value,
+}
+
+/// Queries, keys, values, and the heads' weighted values before the output layer, each `[T·B, D]`.
+struct Attention {
+    query: Value,
+    key: Value,
+    value: Value,
+    context: Value,
 }
 
 /// What goes on through the last layer's second half: all rows, or those this function picks.
@@ -81,24 +93,35 @@ impl Transformer<'_> {
         b.scoped(format!("layer{index}"), |b| {
             let at = format!("encoder.layers.{index}");
             let normed = self.norm(b, &format!("{at}.layer_norm1"), x)?;
-            let (query, key, context) = self.attention(b, &at, &normed, heads, mask)?;
+            let Attention { query, key, value, context } = self.attention(b, &at, &normed, heads, mask)?;
+            let input = x.clone();
             let (context, x) = match pick {
                 None => (context, x.clone()),
                 Some(pick) => (pick(b, &context), pick(b, x)),
             };
-            let value_bias = self.bias(&format!("{at}.self_attn.v_proj"), self.width)?;
-            let out = self.weight(&format!("{at}.self_attn.out_proj"), self.width, self.width)?;
-            let out_bias = self.bias(&format!("{at}.self_attn.out_proj"), self.width)? + out.dot(&value_bias);
-            let attended = linear_rows(b, "attention", &context, &out, &out_bias);
-            let x = b.add("attended", &x, &attended);
-            let normed = self.norm(b, &format!("{at}.layer_norm2"), &x)?;
-            let mlp = self.mlp(b, &at, &normed)?;
-            Ok(Layer { query, key, state: b.add("state", &x, &mlp) })
+            let state = self.second_half(b, &at, &x, &context)?;
+            Ok(Layer { query, key, value, input, state })
         })
     }
 
-    /// Queries, keys, and the heads' weighted values before the output layer, each `[T·B, D]`.
-    fn attention(&self, b: &mut Builder, at: &str, x: &Value, heads: &Value, mask: Option<&Value>) -> Result<(Value, Value, Value)> {
+    /// The hidden state behind a layer in which every token looks at itself alone: `input` and `value` are rows of [`Layer`]'s.
+    pub(super) fn value_path(&self, b: &mut Builder, index: usize, input: &Value, value: &Value) -> Result<Value> {
+        b.scoped(format!("layer{index}/value_path"), |b| self.second_half(b, &format!("encoder.layers.{index}"), input, value))
+    }
+
+    /// What follows on the heads' weighted values: the output layer and the MLP, each added to what came in.
+    fn second_half(&self, b: &mut Builder, at: &str, x: &Value, context: &Value) -> Result<Value> {
+        let value_bias = self.bias(&format!("{at}.self_attn.v_proj"), self.width)?;
+        let out = self.weight(&format!("{at}.self_attn.out_proj"), self.width, self.width)?;
+        let out_bias = self.bias(&format!("{at}.self_attn.out_proj"), self.width)? + out.dot(&value_bias);
+        let attended = linear_rows(b, "attention", context, &out, &out_bias);
+        let x = b.add("attended", x, &attended);
+        let normed = self.norm(b, &format!("{at}.layer_norm2"), &x)?;
+        let mlp = self.mlp(b, at, &normed)?;
+        Ok(b.add("state", &x, &mlp))
+    }
+
+    fn attention(&self, b: &mut Builder, at: &str, x: &Value, heads: &Value, mask: Option<&Value>) -> Result<Attention> {
         let width = self.width;
         let scale = size(self.head_width()).sqrt().recip();
         let name = |which: &str| format!("{at}.self_attn.{which}_proj");
@@ -125,7 +148,7 @@ impl Transformer<'_> {
         let context = b.matmul("context_heads", &share, &v);
         let context = b.transpose("context_tokens", &context, &[1, 0, 2]);
         let context = b.reshape("context", &context, &[-1, signed(width)]);
-        Ok((query, key, context))
+        Ok(Attention { query, key, value, context })
     }
 
     fn mlp(&self, b: &mut Builder, at: &str, x: &Value) -> Result<Value> {

@@ -7,14 +7,14 @@ const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
 /// The optimiser's state.
-pub(super) struct AdamW {
+pub(crate) struct AdamW {
     moments: Vec<(Var, Tensor, Tensor)>,
     decay: f64,
     steps: i32,
 }
 
 impl AdamW {
-    pub(super) fn new(variables: Vec<Var>, decay: f64) -> Result<Self> {
+    pub(crate) fn new(variables: Vec<Var>, decay: f64) -> Result<Self> {
         let with_moments = |variable: Var| {
             let zero = variable.as_tensor().zeros_like()?;
             Ok((variable, zero.clone(), zero))
@@ -23,7 +23,7 @@ impl AdamW {
     }
 
     /// One step of this size; a variable without gradient stays.
-    pub(super) fn step(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {
+    pub(crate) fn step(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {
         self.steps += 1;
         let (correction1, correction2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
         for (variable, first, second) in &mut self.moments {

@@ -1,14 +1,15 @@
 //! The default recipe: half a mean shift first; then mlp2 of both branches, with cross-entropy and leave-own-class-out.
 //!
 //! Everything before mlp2 stays at its random start, so what mlp2 works on is computed once for all classes, and a step
-//! costs next to nothing.
+//! costs next to nothing. Where the context's text is learned ([`super::context`]), the background's part is computed anew in every step.
 
 use candle_core::{D, DType, Device, Tensor};
 use ndarray::{Array1, Array2, Axis};
 
 use super::{
     adamw::AdamW,
-    head::{Branch, Head, Layer},
+    context::{Company, ContextNet},
+    head::{Branch, Head, Layer, Mixed},
     losses::{cross_entropy, leave_own_class_out, omega},
     recipe::{DECAY, Recipe, WARM_UP, World, loss_of},
     rng::{Purpose, Rng},
@@ -36,16 +37,30 @@ struct Hidden {
     cls: Tensor,
     /// Of the target's branch, `[n, C, M]`.
     target: Tensor,
-    /// Of the background's under each kind of weights in [`Samples`], `[n, C, M]`.
-    met: Tensor,
-    listed: Tensor,
-    alone: Tensor,
+    background: Background,
     classes: Vec<usize>,
+}
+
+/// The background's branch.
+#[derive(Debug, Clone)]
+enum Background {
+    /// What mlp2 works on under each kind of weights in [`Samples`], `[n, C, M]`.
+    Computed { met: Tensor, listed: Tensor, alone: Tensor },
+    /// The context's text is learned, so what mlp2 works on changes with every step.
+    Learned { mixed: Mixed, company: Company, net: ContextNet },
+}
+
+/// What training gives.
+#[derive(Debug, Clone)]
+pub(super) struct Fitted {
+    second: Second,
+    /// Where the context's text is learned.
+    net: Option<ContextNet>,
 }
 
 /// mlp2 of both branches.
 #[derive(Debug, Clone)]
-pub(super) struct Second {
+struct Second {
     target: Layer,
     background: Layer,
 }
@@ -61,21 +76,24 @@ pub(super) struct DefaultRecipe {
 impl DefaultRecipe {
     /// `start`: a head of the residual form.
     pub(super) fn new(world: World, start: Head, samples: &Samples, seed: u64) -> Result<Self> {
-        let hidden = Hidden::new(&start, samples)?;
+        let hidden = Hidden::new(&start, samples, seed)?;
         Ok(Self { world, start, hidden, seed })
     }
 }
 
 impl Recipe for DefaultRecipe {
-    type Fitted = Second;
+    type Fitted = Fitted;
 
-    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Second)>> {
-        let hidden = self.hidden.of(shots)?;
+    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Fitted)>> {
+        let mut hidden = self.hidden.of(shots)?;
         let own = own(&hidden.classes, self.world.text.dim(0).map_err(failed)?, DType::F32)?;
         let mut second = Second::start(&self.world, &hidden, &self.start)?;
         let mut variables = Vec::new();
         for layer in [&mut second.target, &mut second.background] {
             layer.train(&mut variables).map_err(failed)?;
+        }
+        if let Background::Learned { net, .. } = &mut hidden.background {
+            net.train(&mut variables).map_err(failed)?;
         }
         let mut optimiser = AdamW::new(variables, DECAY).map_err(failed)?;
         let mut rng = Rng::new(self.seed, Purpose::Context);
@@ -83,12 +101,12 @@ impl Recipe for DefaultRecipe {
         let most = STEPS[STEPS.len() - 1];
         for step in 0..=most {
             if STEPS.contains(&step) {
-                kept.push((step, second.frozen().map_err(failed)?));
+                kept.push((step, Fitted { second: second.frozen().map_err(failed)?, net: hidden.net().map_err(failed)? }));
             }
             if step == most {
                 break;
             }
-            let background = hidden.partly_alone(&mut rng).map_err(failed)?;
+            let background = hidden.partly_alone(&self.start.background, &mut rng).map_err(failed)?;
             let loss = self.loss(&hidden, &background, &second, &own).map_err(failed)?;
             each(step, loss_of(&loss, step)?)?;
             #[expect(clippy::cast_precision_loss, reason = "the first few steps")]
@@ -98,12 +116,19 @@ impl Recipe for DefaultRecipe {
         Ok(kept)
     }
 
-    fn omega(&self, fitted: &Second, shots: &[usize]) -> Result<Array2<f32>> {
-        let hidden = self.hidden.of(shots)?;
-        array(&fitted.omega(&self.world, &hidden, &hidden.listed).map_err(failed)?)
+    fn omega(&self, Fitted { second, net }: &Fitted, shots: &[usize]) -> Result<Array2<f32>> {
+        let hidden = self.hidden.of(shots)?.with(net.as_ref());
+        let listed = hidden.listed(&self.start.background);
+        array(&listed.and_then(|listed| second.omega(&self.world, &hidden, &listed)).map_err(failed)?)
     }
 
-    fn head(&self, fitted: &Second) -> Head {
+    fn context(&self, fitted: &Fitted) -> Result<Option<Array1<f32>>> {
+        let Some(net) = &fitted.net else { return Ok(None) };
+        let context = self.world.text.mean_keepdim(0).and_then(|mean| net.apply(&mean)?.squeeze(0)).map_err(failed)?;
+        array(&context).map(Some)
+    }
+
+    fn head(&self, Fitted { second: fitted, .. }: &Fitted) -> Head {
         let with = |branch: &Branch, mlp2: &Layer| Branch { mlp2: Some(mlp2.clone()), ..branch.clone() };
         let Head { form, target, background } = &self.start;
         Head { form: *form, target: with(target, &fitted.target), background: with(background, &fitted.background) }
@@ -123,12 +148,12 @@ impl DefaultRecipe {
 }
 
 impl Hidden {
-    fn new(head: &Head, samples: &Samples) -> Result<Self> {
+    fn new(head: &Head, samples: &Samples, seed: u64) -> Result<Self> {
         let of = |branch: &Branch, z: &Tensor, weights: &Tensor| -> candle_core::Result<Tensor> {
             let count = z.dim(0)?;
             let chunks = (0..count).step_by(CHUNK).map(|from| {
                 let length = CHUNK.min(count - from);
-                branch.hidden(&z.narrow(0, from, length)?, &weights.narrow(0, from, length)?)
+                branch.hidden(&branch.mixed(&z.narrow(0, from, length)?)?, &weights.narrow(0, from, length)?)
             });
             Tensor::cat(&chunks.collect::<candle_core::Result<Vec<_>>>()?, 0)
         };
@@ -136,9 +161,18 @@ impl Hidden {
         Ok(Self {
             cls: samples.cls()?,
             target: of(&head.target, &samples.target, &samples.target_weights).map_err(failed)?,
-            met: background(&samples.met)?,
-            listed: background(&samples.listed)?,
-            alone: background(&samples.alone)?,
+            background: match &samples.company {
+                None => Background::Computed {
+                    met: background(&samples.met)?,
+                    listed: background(&samples.listed)?,
+                    alone: background(&samples.alone)?,
+                },
+                Some(company) => Background::Learned {
+                    mixed: head.background.mixed(&samples.background).map_err(failed)?,
+                    net: ContextNet::new(company.width().map_err(failed)?, &mut Rng::new(seed, Purpose::ContextNet)).map_err(failed)?,
+                    company: company.clone(),
+                },
+            },
             classes: samples.classes.clone(),
         })
     }
@@ -149,18 +183,50 @@ impl Hidden {
         Ok(Self {
             cls: of(&self.cls)?,
             target: of(&self.target)?,
-            met: of(&self.met)?,
-            listed: of(&self.listed)?,
-            alone: of(&self.alone)?,
+            background: match &self.background {
+                Background::Computed { met, listed, alone } => {
+                    Background::Computed { met: of(met)?, listed: of(listed)?, alone: of(alone)? }
+                }
+                Background::Learned { mixed, company, net } => {
+                    Background::Learned { mixed: mixed.of(&rows).map_err(failed)?, company: company.of(chosen)?, net: net.clone() }
+                }
+            },
             classes: chosen.iter().map(|&index| self.classes[index]).collect(),
         })
     }
 
-    /// The background's features in their real context, some of them as if alone.
-    fn partly_alone(&self, rng: &mut Rng) -> candle_core::Result<Tensor> {
+    /// The same under another network, where there is one.
+    fn with(mut self, trained: Option<&ContextNet>) -> Self {
+        if let (Background::Learned { net, .. }, Some(trained)) = (&mut self.background, trained) {
+            *net = trained.clone();
+        }
+        self
+    }
+
+    /// The network as it is now.
+    fn net(&self) -> candle_core::Result<Option<ContextNet>> {
+        match &self.background {
+            Background::Computed { .. } => Ok(None),
+            Background::Learned { net, .. } => net.frozen().map(Some),
+        }
+    }
+
+    /// The background's features in their real context, some of them as if alone, `[n, C or 1, M]`.
+    fn partly_alone(&self, branch: &Branch, rng: &mut Rng) -> candle_core::Result<Tensor> {
         let dropped: Vec<f32> = self.classes.iter().map(|_| f32::from(u8::from(rng.unit() < NO_CONTEXT))).collect();
-        let dropped = Tensor::from_vec(dropped, (self.classes.len(), 1, 1), &Device::Cpu)?;
-        &self.met + dropped.broadcast_mul(&(&self.alone - &self.met)?)?
+        let dropped = Tensor::from_vec(dropped, (self.classes.len(), 1), &Device::Cpu)?;
+        match &self.background {
+            Background::Computed { met, alone, .. } => met + dropped.unsqueeze(2)?.broadcast_mul(&(alone - met)?)?,
+            Background::Learned { mixed, company, net } => branch.hidden(mixed, &company.met(net, &(1.0 - dropped)?)?),
+        }
+    }
+
+    /// The background's features as at inference.
+    fn listed(&self, branch: &Branch) -> candle_core::Result<Tensor> {
+        match &self.background {
+            Background::Computed { listed, .. } => Ok(listed.clone()),
+            Background::Learned { mixed, company, net } => branch.hidden(mixed, &company.listed(net)?),
+        }
     }
 }
 
@@ -178,14 +244,12 @@ impl Second {
     }
 
     fn frozen(&self) -> candle_core::Result<Self> {
-        let of =
-            |layer: &Layer| Ok::<_, candle_core::Error>(Layer { weight: layer.weight.copy()?.detach(), bias: layer.bias.copy()?.detach() });
-        Ok(Self { target: of(&self.target)?, background: of(&self.background)? })
+        Ok(Self { target: self.target.frozen()?, background: self.background.frozen()? })
     }
 
-    /// Ω, `[n, C]`, with `background` features `[n, C, M]`.
+    /// Ω, `[n, C]`, with `background` features `[n, C or 1, M]`.
     fn omega(&self, world: &World, hidden: &Hidden, background: &Tensor) -> candle_core::Result<Tensor> {
-        let change = (self.target.apply(&hidden.target)? + self.background.apply(background)?)?;
+        let change = self.target.apply(&hidden.target)?.broadcast_add(&self.background.apply(background)?)?;
         omega(&change.broadcast_add(&hidden.cls.unsqueeze(1)?)?, &world.projection, &world.text)
     }
 }
@@ -198,7 +262,7 @@ mod tests {
     const SHAPE: Shape = Shape { form: Form::Residual, width: 6, channels: Some(3), hidden: 8 };
 
     /// Two classes of three objects that lie apart, and texts that lie elsewhere.
-    fn recipe(projection: f32) -> DefaultRecipe {
+    fn recipe(projection: f32, learned: bool) -> DefaultRecipe {
         let mut rng = Rng::new(9, Purpose::Shots);
         let classes = [0, 0, 0, 1, 1, 1];
         let mut tokens = || {
@@ -207,6 +271,12 @@ mod tests {
         };
         let (target, background) = (tokens(), tokens());
         let weights = || tensor(&ndarray::Array3::<f32>::from_elem((6, 5, 2), 0.5)).unwrap();
+        let company = learned.then(|| {
+            let ones = |sides: (usize, usize)| tensor(&Array2::<f32>::ones(sides)).unwrap();
+            let embedding = ndarray::Array3::from_shape_fn((6, 5, 4), |_| rng.unit() - 0.3);
+            let alike = || [ones((6, 4)), ones((6, 1))];
+            Company { attention: ones((6, 5)).unsqueeze(2).unwrap(), embedding: tensor(&embedding).unwrap(), met: alike(), listed: alike() }
+        });
         let samples = Samples {
             target,
             background,
@@ -215,6 +285,7 @@ mod tests {
             listed: weights(),
             alone: weights(),
             classes: classes.to_vec(),
+            company,
         };
         let text = ndarray::array![[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
         let projection = Array2::from_shape_fn((4, 6), |(row, column)| if row == column { projection } else { 0.0 });
@@ -223,22 +294,41 @@ mod tests {
         DefaultRecipe::new(world, start, &samples, 0).unwrap()
     }
 
+    /// How far the own class is ahead, over all objects.
+    fn ahead(recipe: &DefaultRecipe, fitted: &Fitted) -> f32 {
+        let omega = recipe.omega(fitted, &[0, 1, 2, 3, 4, 5]).unwrap();
+        (0..6).map(|object| omega[[object, object / 3]] - omega[[object, 1 - object / 3]]).sum()
+    }
+
+    #[test]
+    fn a_learned_context_moves_away_from_the_mean_and_equal_seeds_give_equal_networks() {
+        let fit = || {
+            let recipe = recipe(1.0, true);
+            let kept = recipe.fit(&[0, 1, 2, 3, 4, 5], &mut |_, _| Ok(())).unwrap();
+            [&kept[0], &kept[7]].map(|(_, fitted)| (recipe.context(fitted).unwrap().unwrap(), ahead(&recipe, fitted)))
+        };
+        let found = fit();
+        let [(first, before), (last, after)] = &found;
+        assert_eq!(first, ndarray::array![0.0, 0.0, 0.5, 0.5]);
+        assert!((last - first).mapv(f32::abs).sum() > 1e-3, "{last}");
+        assert!(after > before, "{before} {after}");
+        assert_eq!(fit(), found);
+        assert!(recipe(1.0, false).context(&recipe(1.0, false).fit(&[0, 3], &mut |_, _| Ok(())).unwrap()[0].1).unwrap().is_none());
+    }
+
     #[test]
     fn the_loss_falls_and_equal_seeds_give_equal_weights() {
         let fit = || {
             let mut losses = Vec::new();
-            let recipe = recipe(1.0);
+            let recipe = recipe(1.0, false);
             let kept = recipe
                 .fit(&[0, 1, 2, 3, 4, 5], &mut |_, loss| {
                     losses.push(loss);
                     Ok(())
                 })
                 .unwrap();
-            // How far the own class is ahead, before the first step and after the last.
-            let ahead = [&kept[0], &kept[7]].map(|(_, fitted)| {
-                let omega = recipe.omega(fitted, &[0, 1, 2, 3, 4, 5]).unwrap();
-                (0..6).map(|object| omega[[object, object / 3]] - omega[[object, 1 - object / 3]]).sum::<f32>()
-            });
+            // Before the first step and after the last.
+            let ahead = [&kept[0], &kept[7]].map(|(_, fitted)| ahead(&recipe, fitted));
             (losses, ahead, kept.len())
         };
         let (losses, ahead, kept) = fit();
@@ -250,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_no_number_is_a_sentence() {
-        let error = recipe(f32::NAN).fit(&[0, 1, 3, 4], &mut |_, _| Ok(())).unwrap_err().to_string();
+        let error = recipe(f32::NAN, false).fit(&[0, 1, 3, 4], &mut |_, _| Ok(())).unwrap_err().to_string();
         assert!(error.contains("loss became NaN at step 0"), "{error}");
     }
 }

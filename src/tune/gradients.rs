@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor, Var, safetensors};
 use ndarray::{Array1, Array2, Array3};
 
 use super::{
+    context::{Company, ContextNet},
     head::{Head, Shape},
     losses::{contrastive, cross_entropy, leave_own_class_out, omega},
     rng::{Purpose, Rng},
@@ -113,6 +114,60 @@ fn gradients_of_both_forms_with_and_without_convolutions_are_those_of_finite_dif
             }
         }
         assert!(compared > 30, "{compared}");
+    }
+}
+
+#[test]
+fn gradients_of_the_contexts_network_are_those_of_finite_differences() {
+    const STEP: f64 = 1e-6;
+    let case = case();
+    let mut rng = Rng::new(8, Purpose::Context);
+    let mut draw = |shape: &[usize]| {
+        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| rng.unit() * 2.0 - 1.0).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
+    };
+    let tokens = GRID * GRID + 1;
+    let there = Tensor::new(&[[1.0], [0.0], [1.0]], &Device::Cpu).unwrap();
+    let company = Company {
+        attention: case.weights[1].narrow(2, 0, 1).unwrap(),
+        embedding: super::losses::unit(&draw(&[OBJECTS, tokens, 5])).unwrap(),
+        met: [draw(&[OBJECTS, 5]), there.clone()],
+        listed: [draw(&[OBJECTS, 5]), there.ones_like().unwrap()],
+    };
+    let mut net = ContextNet::random(5, &mut draw);
+    let mut variables = Vec::new();
+    net.train(&mut variables).unwrap();
+    let kept = Tensor::new(&[[1.0], [1.0], [0.0]], &Device::Cpu).unwrap();
+    for cnn in [true, false] {
+        let branch = head(Form::Residual, cnn).background;
+        let mixed = branch.mixed(&case.z[1]).unwrap();
+        let loss = || {
+            let weights = [company.met(&net, &kept).unwrap(), company.listed(&net).unwrap()];
+            let outputs = weights.map(|weights| branch.hidden(&mixed, &weights).unwrap().sqr().unwrap().sum_all().unwrap());
+            (&outputs[0] + &outputs[1]).unwrap()
+        };
+        let gradients = loss().backward().unwrap();
+        for variable in &variables {
+            let gradient: Vec<f64> = gradients.get(variable).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let values: Vec<f64> = variable.as_tensor().flatten_all().unwrap().to_vec1().unwrap();
+            assert!(gradient.iter().any(|value| value.abs() > 1e-6), "{cnn}: {gradient:?}");
+            for at in 0..values.len() {
+                let moved = |by: f64| {
+                    let mut values = values.clone();
+                    values[at] += by;
+                    variable.set(&Tensor::from_vec(values, variable.dims(), &Device::Cpu).unwrap()).unwrap();
+                    loss().to_scalar::<f64>().unwrap()
+                };
+                let wanted = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                moved(0.0);
+                assert!(
+                    (gradient[at] - wanted).abs() < 1e-6 + 1e-4 * wanted.abs(),
+                    "{cnn} {:?}: {} {wanted}",
+                    variable.dims(),
+                    gradient[at]
+                );
+            }
+        }
     }
 }
 

@@ -34,6 +34,15 @@ pub(crate) struct Head {
     pub(crate) background: Branch,
 }
 
+/// Tokens as a branch takes them, before any weight.
+#[derive(Debug, Clone)]
+pub(crate) struct Mixed {
+    /// z_0, `[B, 1, D]`.
+    cls: Tensor,
+    /// conv1's products, `[B, N·9, K]`; without CNN the patches, `[B, N, D]`.
+    patches: Tensor,
+}
+
 /// Widths of a head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
@@ -66,8 +75,7 @@ impl Head {
     pub(crate) fn frozen(&self) -> Result<Self> {
         let mut head = self.clone();
         for layer in head.layers_mut() {
-            layer.weight = layer.weight.copy()?.detach();
-            layer.bias = layer.bias.copy()?.detach();
+            *layer = layer.frozen()?;
         }
         Ok(head)
     }
@@ -113,32 +121,48 @@ impl Branch {
     /// The head's output without what the target's has added, `[B, C, D]`.
     pub(crate) fn output(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
         match &self.mlp2 {
-            Some(mlp2) => mlp2.apply(&self.hidden(z, weights)?),
-            None => self.mlp1.apply(&self.joined(z, weights)?),
+            Some(mlp2) => mlp2.apply(&self.hidden(&self.mixed(z)?, weights)?),
+            None => self.mlp1.apply(&self.joined(&self.mixed(z)?, weights)?),
         }
     }
 
-    /// What mlp2 works on, `[B, C, M]`.
-    pub(crate) fn hidden(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
-        gelu(&self.mlp1.apply(&self.joined(z, weights)?)?)
+    /// What of tokens `z` `[B, T, D]` depends on no weight.
+    pub(crate) fn mixed(&self, z: &Tensor) -> Result<Mixed> {
+        let patches = match &self.conv {
+            Some(conv) => products(&conv[0], z)?,
+            None => z.narrow(1, 1, z.dim(1)? - 1)?.contiguous()?,
+        };
+        Ok(Mixed { cls: z.narrow(1, 0, 1)?.contiguous()?, patches })
     }
 
-    /// a_0 and the pooled patches of tokens `z` `[B, T, D]` under `weights` `[B, T, C]`: `[B, C, D+K]`, without CNN `[B, C, 2D]`.
-    fn joined(&self, z: &Tensor, weights: &Tensor) -> Result<Tensor> {
-        let patches = z.dim(1)? - 1;
-        let cls = weights.narrow(1, 0, 1)?.transpose(1, 2)?.broadcast_mul(&z.narrow(1, 0, 1)?)?;
+    /// What mlp2 works on, `[B, C, M]`.
+    pub(crate) fn hidden(&self, mixed: &Mixed, weights: &Tensor) -> Result<Tensor> {
+        gelu(&self.mlp1.apply(&self.joined(mixed, weights)?)?)
+    }
+
+    /// a_0 and the pooled patches of mixed tokens under `weights` `[B, T, C]`: `[B, C, D+K]`, without CNN `[B, C, 2D]`.
+    fn joined(&self, Mixed { cls, patches }: &Mixed, weights: &Tensor) -> Result<Tensor> {
+        let cls = weights.narrow(1, 0, 1)?.transpose(1, 2)?.broadcast_mul(cls)?;
         let pooled = if let Some(conv) = &self.conv {
-            pooled(conv, z, weights)?
+            pooled(conv, patches, weights)?
         } else {
-            let weights = weights.narrow(1, 1, patches)?.transpose(1, 2)?.contiguous()?;
-            weights.matmul(&z.narrow(1, 1, patches)?.contiguous()?)?.affine(1.0 / float(patches), 0.0)?
+            let count = patches.dim(1)?;
+            let weights = weights.narrow(1, 1, count)?.transpose(1, 2)?.contiguous()?;
+            weights.matmul(patches)?.affine(1.0 / float(count), 0.0)?
         };
         Tensor::cat(&[&cls, &pooled], 2)
     }
 }
 
+impl Mixed {
+    /// Some of the objects.
+    pub(crate) fn of(&self, rows: &Tensor) -> Result<Self> {
+        Ok(Self { cls: self.cls.index_select(rows, 0)?, patches: self.patches.index_select(rows, 0)? })
+    }
+}
+
 impl Layer {
-    fn random(shape: &[usize], rng: &mut Rng) -> Result<Self> {
+    pub(super) fn random(shape: &[usize], rng: &mut Rng) -> Result<Self> {
         let inputs: usize = shape[1..].iter().product();
         #[expect(clippy::cast_possible_truncation, reason = "a bound in 0..=1")]
         let bound = float(inputs).sqrt().recip() as f32;
@@ -164,6 +188,11 @@ impl Layer {
         Ok(())
     }
 
+    /// Apart from the variables it was made of.
+    pub(super) fn frozen(&self) -> Result<Self> {
+        Ok(Self { weight: self.weight.copy()?.detach(), bias: self.bias.copy()?.detach() })
+    }
+
     /// `x·Wᵀ + b` along the last side of `[B, C, in]`.
     pub(crate) fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let (rows, classes, inputs) = x.dims3()?;
@@ -179,22 +208,27 @@ impl Layer {
 }
 
 /// The exact form, `x·(1 + erf(x/√2))/2`. (candle's own has six digits of its gradient.)
-fn gelu(x: &Tensor) -> Result<Tensor> {
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
     (x * ((x / SQRT_2)?.erf()? + 1.0)?)? / 2.0
 }
 
-/// The three convolutions and the mean over the map, `[B, C, K]`.
-fn pooled(conv: &[Layer; 3], z: &Tensor, weights: &Tensor) -> Result<Tensor> {
+/// conv1's products of every token with all nine offsets, at each place its own nine, `[B, N·9, K]`.
+fn products(conv1: &Layer, z: &Tensor) -> Result<Tensor> {
     let (objects, tokens, width) = z.dims3()?;
-    let classes = weights.dim(2)?;
+    let (outputs, inputs, ..) = conv1.weight.dims4()?;
+    let mix = conv1.weight.permute((2, 3, 0, 1))?.reshape((9 * outputs, inputs))?;
+    let mixed = z.reshape((objects * tokens, width))?.matmul(&mix.t()?)?.reshape((objects, tokens * 9, outputs))?;
+    let (_, products_of) = neighbours((tokens - 1).isqrt());
+    mixed.index_select(&products_of, 1)
+}
+
+/// The three convolutions and the mean over the map, `[B, C, K]`, of conv1's products under the tokens' weights.
+fn pooled(conv: &[Layer; 3], products: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    let (objects, tokens, classes) = weights.dims3()?;
     let (mut side, channels) = ((tokens - 1).isqrt(), conv[0].weight.dim(0)?);
-    // conv1: products of every token with all nine offsets, then each place's own nine, weighted.
-    let (outputs, inputs, ..) = conv[0].weight.dims4()?;
-    let mix = conv[0].weight.permute((2, 3, 0, 1))?.reshape((9 * outputs, inputs))?;
-    let mixed = z.reshape((objects * tokens, width))?.matmul(&mix.t()?)?.reshape((objects, tokens * 9, channels))?;
     let places = side * side;
-    let (tokens_of, products_of) = neighbours(side);
-    let mixed = mixed.index_select(&products_of, 1)?.reshape((objects * places, 9, channels))?;
+    let (tokens_of, _) = neighbours(side);
+    let mixed = products.reshape((objects * places, 9, channels))?;
     let nothing = weights.narrow(1, 0, 1)?.zeros_like()?;
     let gathered = Tensor::cat(&[weights, &nothing], 1)?.index_select(&tokens_of, 1)?;
     let gathered = gathered.reshape((objects * places, 9, classes))?.transpose(1, 2)?.contiguous()?;

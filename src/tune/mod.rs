@@ -9,15 +9,17 @@
 //! Two recipes (method.md, "Training"): the default one trains mlp2 alone, the paper's everything. Both are judged by
 //! leave-own-class-out over folds of the shots, with plain CLIP as a candidate: what does not help is not written.
 
-mod adamw;
+pub(crate) mod adamw;
 mod choice;
+mod context;
 mod fit;
 pub(crate) mod head;
 pub(crate) mod losses;
 mod paper;
-mod recipe;
+mod pseudo;
+pub(crate) mod recipe;
 pub(crate) mod rng;
-mod samples;
+pub(crate) mod samples;
 mod set;
 pub(crate) mod shift;
 pub(crate) mod shots;
@@ -29,6 +31,7 @@ pub(crate) mod weights;
 mod gradients;
 
 pub use choice::{Candidate, Curve};
+pub use pseudo::{Pseudo, PseudoLabels, pseudo};
 pub use set::{Origin, check_out, gained, write_calibrated, write_set};
 pub use weights::{ContextText, Switches};
 
@@ -85,6 +88,13 @@ pub enum Recipe {
 /// What goes on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
+    /// Pictures in which objects were looked for.
+    Searched {
+        /// So far.
+        done: usize,
+        /// Of so many.
+        total: usize,
+    },
     /// Objects that went through CLIP.
     Encoded {
         /// So far.
@@ -111,6 +121,8 @@ pub type Watch<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
 pub struct Tuned {
     /// The trained combiner; `None` where nothing was gained over plain CLIP.
     pub combiner: Option<Combiner>,
+    /// M̃ of the whole class list, `[E]`, where it was learned ([`ContextText::Mlp`]).
+    pub context: Option<ndarray::Array1<f32>>,
     /// δ from held-out shots: keeps 95 % of them.
     pub threshold: f32,
     /// The candidates.
@@ -136,6 +148,9 @@ impl Settings {
             return wrong(
                 "the default recipe trains mlp2 alone, which the head of form `paper` does not have; use the recipe `paper` with it",
             );
+        }
+        if (self.recipe, self.switches.context) == (Recipe::Paper, ContextText::Mlp) {
+            return wrong("the recipe `paper` trains no network for the context's text; use the default recipe with it");
         }
         Ok(())
     }
@@ -194,17 +209,17 @@ fn train<R: recipe::Recipe>(
     let total = trainings * steps;
     let mut each = |training: usize, step: usize, loss: f32| watch(Progress::Trained { done: training * steps + step + 1, total, loss });
     let curve = choice::leave_own_class_out(recipe, plain, classes, &folds, &mut each)?;
-    let combiner = match curve.taken().steps {
-        None => None,
+    let (combiner, context) = match curve.taken().steps {
+        None => (None, None),
         Some(chosen) => {
             let everything: Vec<usize> = (0..classes.len()).collect();
             let fitted = recipe.fit(&everything, &mut |step, loss| each(trainings - 1, step, loss))?;
             let taken = fitted.iter().find(|(steps, _)| *steps == chosen).expect("a fit gives all its candidates");
-            Some(recipe.head(&taken.1).combiner()?)
+            (Some(recipe.head(&taken.1).combiner()?), recipe.context(&taken.1)?)
         }
     };
     let threshold = curve.threshold();
-    Ok(Tuned { combiner, threshold, curve, objects: classes.len() })
+    Ok(Tuned { combiner, context, threshold, curve, objects: classes.len() })
 }
 
 /// A class list of thousands would take more memory than there is, after hours of reading.

@@ -1,7 +1,7 @@
 //! What a recipe is to the choice among its candidates, and what both recipes share.
 
 use candle_core::{DType, Tensor};
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 
 use super::{
     head::Head,
@@ -30,6 +30,11 @@ pub(super) trait Recipe {
 
     /// The whole head.
     fn head(&self, fitted: &Self::Fitted) -> Head;
+
+    /// M̃ of the whole class list, `[E]`, where it was learned.
+    fn context(&self, _fitted: &Self::Fitted) -> Result<Option<Array1<f32>>> {
+        Ok(None)
+    }
 
     /// Candidates and the steps of one training.
     fn steps(&self) -> &'static [usize];
@@ -63,7 +68,7 @@ impl World {
 ///
 /// # Errors
 /// [`Error::Setting`] where it is not finite: what comes of it would be of no use.
-pub(super) fn loss_of(loss: &Tensor, step: usize) -> Result<f32> {
+pub(crate) fn loss_of(loss: &Tensor, step: usize) -> Result<f32> {
     let value: f32 = loss.to_dtype(DType::F32).and_then(|loss| loss.to_scalar()).map_err(failed)?;
     if value.is_finite() {
         return Ok(value);

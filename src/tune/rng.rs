@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Bootstrap = 4,
     /// How boxes are moved, and which are dropped.
     Disturbance = 5,
+    /// The context network's weights at the start.
+    ContextNet = 6,
 }
 
 /// One stream of numbers.

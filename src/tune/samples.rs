@@ -4,12 +4,13 @@ use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
 
 use super::{
+    context::Company,
     shots::Shot,
     tensor::{failed, stacked, tensor},
     texts::Texts,
-    weights::{self, Switches},
+    weights::{self, ContextText, Switches},
 };
-use crate::Result;
+use crate::{Result, score::unit_rows};
 
 /// n objects; weights are `(N+1)·β_i·μ_i` under each class.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(super) struct Samples {
     pub(super) alone: Tensor,
     /// Each object's class.
     pub(super) classes: Vec<usize>,
+    /// What a network that learns the context's text works on, where there is one.
+    pub(super) company: Option<Company>,
 }
 
 impl Samples {
@@ -48,6 +51,7 @@ impl Samples {
             listed: of(&|shot| of_context(shot, (!shot.alone).then_some(&everything)))?,
             alone: of(&|shot| of_context(shot, None))?,
             classes: shots.iter().map(|shot| shot.class).collect(),
+            company: if switches.context == ContextText::Mlp { Some(company(shots, texts, switches)?) } else { None },
         })
     }
 
@@ -63,6 +67,7 @@ impl Samples {
             listed: of(&self.listed)?,
             alone: of(&self.alone)?,
             classes: chosen.iter().map(|&index| self.classes[index]).collect(),
+            company: self.company.as_ref().map(|company| company.of(chosen)).transpose()?,
         })
     }
 
@@ -70,6 +75,30 @@ impl Samples {
     pub(super) fn cls(&self) -> Result<Tensor> {
         self.target.narrow(1, 0, 1).and_then(|cls| cls.squeeze(1)?.contiguous()).map_err(failed)
     }
+}
+
+fn company(shots: &[Shot], texts: &Texts, switches: Switches) -> Result<Company> {
+    let width = texts.text.ncols();
+    let everybody = vec![1; texts.text.nrows()];
+    // The mean, and 1 where there is one.
+    let means = |mean: &dyn Fn(&Shot) -> Option<Array2<f32>>| -> Result<[Tensor; 2]> {
+        let (mut means, mut there) = (Array2::zeros((shots.len(), width)), Array2::zeros((shots.len(), 1)));
+        for (index, shot) in shots.iter().enumerate() {
+            if let Some(mean) = mean(shot) {
+                means.row_mut(index).assign(&mean.row(0));
+                there[[index, 0]] = 1.0;
+            }
+        }
+        Ok([tensor(&means)?, tensor(&there)?])
+    };
+    let there = |context: Option<Array2<f32>>| context.filter(|_| switches.background_alignment);
+    let attention = |shot: &Shot| weights::background(&shot.features, None, 1, &texts.projection, switches);
+    Ok(Company {
+        attention: stacked(shots.iter().map(attention))?,
+        embedding: stacked(shots.iter().map(|shot| unit_rows(&shot.features.tokens_background.dot(&texts.projection.t()))))?,
+        met: means(&|shot| there(texts.context(&shot.others, ContextText::Mlp)))?,
+        listed: means(&|shot| there(texts.context(&everybody, ContextText::Mlp).filter(|_| !shot.alone)))?,
+    })
 }
 
 /// Positions as a tensor that selects rows.
@@ -80,7 +109,7 @@ pub(super) fn indices(chosen: &[usize]) -> Result<Tensor> {
 }
 
 /// Own class of each object as 1, the others as 0, `[n, C]`.
-pub(super) fn own(classes: &[usize], count: usize, dtype: DType) -> Result<Tensor> {
+pub(crate) fn own(classes: &[usize], count: usize, dtype: DType) -> Result<Tensor> {
     let mut own = Array2::<f32>::zeros((classes.len(), count));
     for (mut row, &class) in own.rows_mut().into_iter().zip(classes) {
         row[class] = 1.0;

@@ -33,6 +33,8 @@ pub struct Origin<'a> {
     pub classes: &'a [String],
     /// How it was trained.
     pub settings: &'a Settings,
+    /// Where labels come from, in words, if they are not the data's own.
+    pub labels: Option<&'a str>,
 }
 
 /// Whether a set could be written to `out`: it must not be there yet, or be an empty folder.
@@ -140,7 +142,7 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
 
 /// What the set is, how it was made and what it is worth, for people.
 fn card(name: &str, tuned: &Tuned, origin: &Origin<'_>) -> String {
-    let Origin { models, data, classes, settings } = origin;
+    let Origin { models, data, classes, settings, labels } = origin;
     let mut text = format!("# {name}\n\n");
     let mut line = |line: &str| {
         text.push_str(line);
@@ -149,6 +151,9 @@ fn card(name: &str, tuned: &Tuned, origin: &Origin<'_>) -> String {
     line(&format!("A model set of uniood, tuned from `{}` with uniood {}.\n", models.manifest.name, env!("CARGO_PKG_VERSION")));
     line("| | |\n|---|---|");
     line(&format!("| data | `{}` |", data.display()));
+    if let Some(labels) = labels {
+        line(&format!("| labels | {labels} |"));
+    }
     line(&format!("| classes | {} |", classes.join(", ")));
     line(&format!("| shots | {} of each class, {} objects |", settings.shots, tuned.objects));
     line(&format!("| seed | {} |", settings.seed));

@@ -27,6 +27,10 @@ pub(crate) struct Shot {
     pub(crate) others: Vec<u32>,
     /// Whether the picture has no other object at all.
     pub(crate) alone: bool,
+    /// Position of the picture in the data set.
+    pub(crate) picture: usize,
+    /// The object's position in the picture.
+    pub(crate) object: usize,
     /// CLIP's outputs.
     pub(crate) features: Features,
 }
@@ -90,7 +94,8 @@ pub(crate) fn gather(
             let annotated = &data.pictures[picture];
             match pairs(encoder, annotated, &objects, faults) {
                 Ok(found) => waiting.extend(found.into_iter().map(|(object, pair)| (picture, object, pair))),
-                Err(fault) => faults.add(fault)?,
+                Err(fault @ (Error::File { .. } | Error::Content { .. })) => faults.add(fault)?,
+                Err(error) => return Err(error),
             }
             if waiting.len() < PAIRS && pictures.peek().is_some() {
                 continue;
@@ -102,7 +107,7 @@ pub(crate) fn gather(
             })?;
             for ((picture, Drawn { class, object, order }, _), features) in waiting.drain(..).zip(features) {
                 let (others, alone) = company(&data.pictures[picture], object, &class_of, classes.len());
-                taken[class].push((order, Shot { class, others, alone, features }));
+                taken[class].push((order, Shot { class, others, alone, picture, object, features }));
             }
         }
     }

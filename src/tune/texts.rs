@@ -70,7 +70,8 @@ impl Texts {
         }
         match kind {
             ContextText::InterText => Some(self.inter_text(&present, others)),
-            ContextText::Average => {
+            // The network's part comes on top of the mean.
+            ContextText::Average | ContextText::Mlp => {
                 #[expect(clippy::cast_precision_loss, reason = "a picture holds far fewer than 2^24 objects")]
                 let counts: Array1<f32> = others.iter().map(|&count| count as f32).collect();
                 Some(self.same_for_all(&(counts.dot(&self.text) / counts.sum())))
@@ -131,7 +132,7 @@ pub(crate) fn projection(weights: &Weights, models: &ModelSet) -> Result<Array2<
     weights.array("visual_projection.weight", (models.clip.projection_dim, models.clip.vision.hidden_size))
 }
 
-fn logit_scale(weights: &Weights) -> Result<f32> {
+pub(crate) fn logit_scale(weights: &Weights) -> Result<f32> {
     let found = weights.array_dyn("logit_scale")?;
     let scale = found.iter().next().map_or(f32::NAN, |logarithm| logarithm.exp());
     if found.len() == 1 && scale.is_finite() {

@@ -33,6 +33,8 @@ pub enum ContextText {
     Average,
     /// One prompt that lists their names with commas.
     Comma,
+    /// Their mean behind a trained network of two layers.
+    Mlp,
 }
 
 impl Default for Switches {
@@ -87,6 +89,7 @@ mod tests {
             tokens_background: array![[-1.0, 0.0], [3.0, 4.0]],
             beta_target: array![0.75, 0.25],
             beta_background: array![0.5, 0.5],
+            values_target: None,
         }
     }
 

@@ -4,7 +4,8 @@
 
 Writes config.json, model.safetensors (in DTYPE) and preprocessor_config.json into FOLDER, and reference.safetensors:
 two images as they are fed in (`pixels` u8 [2, S, S, 3]), `input_ids`, `text_embeds` and `image_embeds` (unit), `cosine` [2, C],
-and `cls_attention` [2, T]: the mean over layers and heads of the CLS row of the image tower's attention.
+`cls_attention` [2, T]: the mean over layers and heads of the CLS row of the image tower's attention, and `values` [2, N, E] (unit): the
+patches where every token of the last layer looks at itself alone, as MaskCLIP and GL-MCM take them.
 """
 
 import json
@@ -23,6 +24,15 @@ def images(size: int) -> torch.Tensor:
     coarse = torch.rand(2, 3, 7, 7) * 255
     smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")
     return (smooth + torch.randn(2, 3, size, size) * 8).clamp(0, 255).round().to(torch.uint8)
+
+
+def value_path(model: CLIPModel, hidden: torch.Tensor) -> torch.Tensor:
+    """The last layer with attention taken out, from the hidden state before it."""
+    layer = model.vision_model.encoder.layers[-1]
+    value = hidden + layer.self_attn.out_proj(layer.self_attn.v_proj(layer.layer_norm1(hidden)))
+    value = value + layer.mlp(layer.layer_norm2(value))
+    patches = model.visual_projection(model.vision_model.post_layernorm(value))[:, 1:]
+    return torch.nn.functional.normalize(patches, dim=-1)
 
 
 @torch.no_grad()
@@ -47,14 +57,15 @@ def main(folder: str, patch_size: str, dtype: str) -> None:
     pixels = images(size)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     output = model(input_ids=ids, pixel_values=(pixels / 255 - mean) / std)
-    attentions = model.vision_model((pixels / 255 - mean) / std, output_attentions=True).attentions
+    vision = model.vision_model((pixels / 255 - mean) / std, output_attentions=True, output_hidden_states=True)
     reference = {
         "pixels": pixels.permute(0, 2, 3, 1).contiguous(),
         "input_ids": ids,
         "text_embeds": output.text_embeds,
         "image_embeds": output.image_embeds,
         "cosine": output.image_embeds @ output.text_embeds.T,
-        "cls_attention": torch.stack([layer[:, :, 0].mean(1) for layer in attentions]).mean(0),
+        "cls_attention": torch.stack([layer[:, :, 0].mean(1) for layer in vision.attentions]).mean(0),
+        "values": value_path(model, vision.hidden_states[-2]),
     }
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     Path(folder, "preprocessor_config.json").write_text(json.dumps({"image_mean": MEAN, "image_std": STD}))

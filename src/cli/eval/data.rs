@@ -6,12 +6,16 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use uniood::{
     data::Faults,
-    eval::{Named, Part, VosSet, apart, open_world, vos},
+    eval::{Part, VosSet, apart, open_world, vos},
 };
+
+use crate::labelled;
 
 /// The data sets by protocol.
 #[derive(Args)]
-#[command(next_help_heading = "Data: COCO JSON, Pascal VOC folder, a folder of pictures for each class, or (OOD) of pictures alone")]
+#[command(
+    next_help_heading = "Data: COCO JSON, Pascal VOC folder, a folder of pictures for each class, JSON lines of a video, or (OOD) a folder of pictures alone"
+)]
 pub(super) struct Data {
     /// Known things; with --protocol vos, `voc` or `bdd`
     #[arg(long, value_name = "DATA", conflicts_with = "open_world")]
@@ -28,7 +32,7 @@ pub(super) struct Data {
     /// The protocol's root folder
     #[arg(long, value_name = "DIR", requires = "protocol")]
     root: Option<PathBuf>,
-    /// Folders of COCO files' pictures where they are none of the usual ones; one for each set, in the order ID, OOD …
+    /// Folders of COCO files' pictures, or videos of JSON lines, where they are none of the usual ones; one for each set, in the order ID, OOD …
     #[arg(long, value_name = "DIR", conflicts_with = "protocol")]
     images: Vec<PathBuf>,
 }
@@ -79,12 +83,11 @@ impl Data {
         if !self.images.is_empty() && self.images.len() != sets.len() {
             bail!("--images was given {} times for {} sets; give one folder for each set, in their order", self.images.len(), sets.len());
         }
-        let named: Vec<Named<'_>> =
-            sets.into_iter().enumerate().map(|(index, set)| (set, self.images.get(index).map(PathBuf::as_path))).collect();
-        Ok(match (&self.open_world, &named[..]) {
-            (Some(_), [both, ..]) => open_world(*both, classes, faults)?,
-            (None, [id, ood @ ..]) => apart(*id, ood, classes, faults)?,
-            (_, []) => bail!("there is no data to evaluate"),
-        })
+        let mut opened = Vec::with_capacity(sets.len());
+        for (index, set) in sets.into_iter().enumerate() {
+            opened.push(labelled::open_unlabelled(set, self.images.get(index).map(PathBuf::as_path), classes, faults)?);
+        }
+        let first = opened.remove(0);
+        Ok(if self.is_open_world() { open_world(first, classes)? } else { apart(first, opened, classes)? })
     }
 }

@@ -4,13 +4,17 @@
 //! fixed here, none is chosen by looking at OOD data.
 
 mod cosines;
+mod local;
 mod negatives;
+mod runa;
 mod shots;
 
 use std::{fmt, str::FromStr};
 
 pub use cosines::{energy, logit_gap, max_cosine, mcm};
+pub use local::gl_mcm;
 pub use negatives::{farthest, neg_label, neg_max};
+pub use runa::{RunaLike, fused};
 pub use shots::{Mahalanobis, knn};
 
 use crate::{Error, Result};
@@ -33,6 +37,8 @@ pub enum Method {
     Energy,
     /// The largest s less the mean of the next ⌈0.2·C⌉.
     LogitGap,
+    /// MCM, and half of the largest share that a patch has (Miyai et al. 2025).
+    GlMcm,
     /// The share of ID among ID and negative texts (Jiang et al. 2024).
     NegLabel,
     /// `max_c s_c` less the largest of 20 negatives.
@@ -41,6 +47,8 @@ pub enum Method {
     Knn,
     /// The nearest class of the shots under their common covariance (Lee et al. 2018).
     Mahalanobis,
+    /// Crop and picture with its background blurred, fused, behind a projection that is tuned on the shots, in RUNA's manner **(ours)**.
+    RunaLike,
     /// `max_c s_c` behind half a mean shift from where the shots are to where their texts are; no training **(ours)**.
     Shift,
     /// `max_c Ω_c`.
@@ -60,17 +68,19 @@ pub struct Supplies {
 
 impl Method {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Detector,
         Self::MaxCosine,
         Self::Mcm,
         Self::McmCold,
         Self::Energy,
         Self::LogitGap,
+        Self::GlMcm,
         Self::NegLabel,
         Self::NegMax,
         Self::Knn,
         Self::Mahalanobis,
+        Self::RunaLike,
         Self::Shift,
         Self::Uniood,
     ];
@@ -85,10 +95,12 @@ impl Method {
             Self::McmCold => "mcm-0.01",
             Self::Energy => "energy",
             Self::LogitGap => "logit-gap",
+            Self::GlMcm => "gl-mcm",
             Self::NegLabel => "neg-label",
             Self::NegMax => "neg-max",
             Self::Knn => "knn",
             Self::Mahalanobis => "mahalanobis",
+            Self::RunaLike => "runa-like",
             Self::Shift => "shift",
             Self::Uniood => "uniood",
         }
@@ -100,7 +112,7 @@ impl Method {
         match self {
             Self::Detector if !supplies.detector => Some("a detector's boxes; leave --boxes truth out"),
             Self::NegLabel | Self::NegMax if !supplies.negatives => Some("negative words; give a list of them with --negatives FILE"),
-            Self::Knn | Self::Mahalanobis | Self::Shift if !supplies.shots => {
+            Self::Knn | Self::Mahalanobis | Self::RunaLike | Self::Shift if !supplies.shots => {
                 Some("objects of the known classes; give them with --shots DATA")
             }
             _ => None,
@@ -111,6 +123,12 @@ impl Method {
     #[must_use]
     pub fn supported(supplies: Supplies) -> Vec<Self> {
         Self::ALL.into_iter().filter(|method| method.lacks(supplies).is_none()).collect()
+    }
+
+    /// Whether it takes more of CLIP than what UNI-OOD itself works on, so that a run is slower for it.
+    #[must_use]
+    pub const fn is_extra(self) -> bool {
+        matches!(self, Self::GlMcm | Self::RunaLike)
     }
 }
 
@@ -132,14 +150,6 @@ impl FromStr for Method {
             "agree" => format!(
                 "`agree` asks an open-vocabulary detector for the predicted class, and none can be used in this version; there are {known}"
             ),
-            "runa-like" => format!(
-                "`runa-like` needs every frame encoded once more with its background blurred, which this version does not do; there are {known}"
-            ),
-            "gl-mcm" => {
-                format!(
-                    "`gl-mcm` needs the patches' states on the last block's value path, which the feature graph does not put out; there are {known}"
-                )
-            }
             _ => format!("there is no method `{name}`; there are {known}"),
         }))
     }
@@ -163,6 +173,7 @@ mod tests {
     fn a_method_that_lacks_something_is_not_supported() {
         let nothing = Method::supported(Supplies::default());
         assert!(nothing.contains(&Method::Uniood) && !nothing.contains(&Method::Detector) && !nothing.contains(&Method::Knn));
+        assert!(nothing.iter().any(|method| method.is_extra()));
         let all = Supplies { detector: true, negatives: true, shots: true };
         assert_eq!(Method::supported(all), Method::ALL);
     }

@@ -59,9 +59,15 @@ pub fn report(config: &EngineConfig, request: &Request, evaluation: &Evaluation,
          intra-image attention β; the picture without it under inter-image attention β.</p>\n<div class=\"mistakes\">\n"
     ));
     let mut encoder = FeatureEncoder::open(config)?;
-    for object in worst(&run.objects, main, threshold) {
-        add(&card(&pictured(object, &request.parts, &mut encoder)?, request, evaluation, main));
+    let shown = worst(&run.objects, main, threshold);
+    // Read in the data's order: a video is decoded forwards.
+    let mut order: Vec<usize> = (0..shown.len()).collect();
+    order.sort_by_key(|&index| (shown[index].part, shown[index].picture));
+    let mut cards = vec![String::new(); shown.len()];
+    for index in order {
+        cards[index] = card(&pictured(shown[index], &request.parts, &mut encoder)?, request, evaluation, main);
     }
+    add(&cards.concat());
     add("</div>\n<h2>Settings and versions</h2>\n");
     add(&settings(config, origin));
     add("</body></html>\n");
