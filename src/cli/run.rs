@@ -10,13 +10,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Command, error::ErrorKind};
 use gst::prelude::*;
 
 use crate::{
     Outcome, console, inputs, plugin,
     recording::{self, End, Outputs},
-    settings::{Models, Settings},
+    settings::{Models, Settings, Tracking},
     summary::Summary,
 };
 
@@ -44,12 +44,18 @@ pub(crate) struct Run {
     #[arg(long)]
     fail_on_ood: bool,
     #[command(flatten)]
+    tracking: Tracking,
+    #[command(flatten)]
     settings: Settings,
 }
 
 impl Run {
     /// Runs the inputs one after the other.
     pub(crate) fn run(self) -> Result<Outcome> {
+        if let Err(error) = self.tracking.check() {
+            // As clap says what it finds wrong itself.
+            Self::augment_args(Command::new("uniood run")).error(ErrorKind::ArgumentConflict, error).exit();
+        }
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
         let models = self.models.open(&self.settings)?;
@@ -109,7 +115,7 @@ impl Run {
             .property("post-messages", false)
             .build()
             .context("the element unioodfilter")?;
-        for (name, value) in settings.properties() {
+        for (name, value) in settings.properties().into_iter().chain(self.tracking.properties()) {
             filter.set_property_from_str(name, &value);
         }
         Ok(filter)

@@ -129,7 +129,7 @@ impl Engine {
         let (message, ticket) = self.message(job);
         match self.jobs().try_send(message) {
             Err(TrySendError::Full(ToDetect::Frame(submitted, boxes))) => {
-                Err(Job { frame: submitted.frame, boxes, settings: submitted.settings })
+                Err(Job { frame: submitted.frame, boxes, settings: submitted.settings, tracks: submitted.tracks })
             }
             _ => Ok(ticket),
         }
@@ -144,8 +144,9 @@ impl Engine {
     fn message(&self, job: Job) -> (ToDetect, Ticket) {
         let (reply, answer) = bounded(1);
         let ticket = Ticket::new(answer, &self.waiting);
-        let submitted = Submitted { frame: job.frame, settings: job.settings, reply, cancelled: ticket.cancelled(), at: Instant::now() };
-        (ToDetect::Frame(submitted, job.boxes), ticket)
+        let Job { frame, boxes, settings, tracks } = job;
+        let submitted = Submitted { frame, settings, tracks, reply, cancelled: ticket.cancelled(), at: Instant::now() };
+        (ToDetect::Frame(submitted, boxes), ticket)
     }
 
     fn jobs(&self) -> &Sender<ToDetect> {

@@ -57,7 +57,7 @@ impl Stats {
 
     /// The structure of the `stats` property.
     pub(crate) fn to_structure(&self) -> gst::Structure {
-        let unscored = [Reason::MaxObjects, Reason::Overload, Reason::Error]
+        let unscored = Reason::ALL
             .into_iter()
             .fold(gst::Structure::builder("unscored"), |structure, reason| {
                 structure.field(reason.as_str(), self.unscored.get(&reason).copied().unwrap_or_default())

@@ -7,6 +7,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use gst_video::{VideoCropMeta, VideoInfo, VideoMeta};
 use uniood::{
     engine::{Aborted, Boxes, Job},
+    track::{Follow, Tracks},
     verdict::Reason,
 };
 
@@ -32,8 +33,17 @@ pub(super) struct Stream {
     info: Option<Arc<VideoInfo>>,
     frames: u64,
     source: Option<Arc<str>>,
+    /// What is followed; begun anew where the stream breaks.
+    tracks: Tracks,
     /// Downstream was asked for its allocation and takes no `VideoMeta`: planes must lie where caps say.
     default_layout: bool,
+}
+
+impl Stream {
+    /// What comes now does not go on from what came before: its objects are others.
+    fn break_off(&mut self) {
+        self.tracks = self.tracks.anew();
+    }
 }
 
 type Flows = Result<gst::FlowSuccess, gst::FlowError>;
@@ -54,14 +64,21 @@ impl Score {
         let arrival = Instant::now();
         let lane = self.lane()?;
         let (Some(running), Some(snapshot)) = (self.running(), self.snapshot()) else { return Err(gst::FlowError::Flushing) };
-        let (info, frame_id, source, default_layout) = {
+        let (info, frame_id, source, tracks, default_layout) = {
             let mut stream = lock(&self.stream);
             let info = stream.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
             let frame_id = stream.frames;
             stream.frames += 1;
-            (info, frame_id, stream.source.clone(), stream.default_layout)
+            if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+                stream.break_off();
+            }
+            (info, frame_id, stream.source.clone(), stream.tracks.clone(), stream.default_layout)
         };
         let given = if running.boxes_are_given() { regions::given(&buffer, info.width(), info.height()) } else { Vec::new() };
+        let tracks = snapshot.tracking.map(|settings| {
+            let ids = given.iter().map(|given| given.track).collect();
+            Follow { tracks, settings, number: frame_id, ids }
+        });
         let work = match VideoSource::new(buffer.clone(), &info, Arc::clone(&running.in_engine)) {
             Ok(source) => {
                 let boxes = if running.boxes_are_given() {
@@ -69,13 +86,24 @@ impl Score {
                 } else {
                     Boxes::Detect
                 };
-                let job = Job { frame: Arc::new(source), boxes, settings: Arc::clone(&snapshot.frame) };
+                let job = Job { frame: Arc::new(source), boxes, settings: Arc::clone(&snapshot.frame), tracks: tracks.clone() };
                 submit(job, &lane, &running, &snapshot).map_err(|Aborted| self.refusal())?
             }
             Err(error) => Work::Unscored(Reason::Error, error.to_string()),
         };
         let weight = buffer.size();
-        let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout };
+        let frame = InFlight {
+            buffer,
+            work,
+            given,
+            info,
+            frame_id,
+            source,
+            tracks: tracks.map(|follow| follow.tracks),
+            snapshot,
+            arrival,
+            default_layout,
+        };
         lane.push(Item::Frame(Box::new(frame)), weight, || running.before_waiting()).map_err(|Aborted| self.refusal())?;
         Ok(gst::FlowSuccess::Ok)
     }
@@ -93,11 +121,18 @@ impl Score {
             }
             gst::EventView::StreamStart(_) => {
                 let source = origin::ask(&self.sinkpad);
-                lock(&self.stream).source = source;
+                let mut stream = lock(&self.stream);
+                stream.source = source;
+                stream.break_off();
             }
+            gst::EventView::Segment(_) | gst::EventView::Gap(_) => lock(&self.stream).break_off(),
             gst::EventView::Caps(caps) => {
                 let info = VideoInfo::from_caps(caps.caps()).map_err(|_| gst::FlowError::NotNegotiated)?;
                 let mut stream = lock(&self.stream);
+                let size = |info: &VideoInfo| (info.width(), info.height());
+                if stream.info.as_deref().is_some_and(|before| size(before) != size(&info)) {
+                    stream.break_off();
+                }
                 stream.info = Some(Arc::new(info));
                 stream.default_layout = false;
             }
@@ -178,6 +213,7 @@ impl Score {
 
     fn flush_stop(&self, event: gst::Event) {
         self.srcpad.push_event(event.clone());
+        lock(&self.stream).break_off();
         let lane = self.reopen();
         if let Some(lines) = self.lines() {
             lines.flush_stop(event);

@@ -6,6 +6,7 @@ use gst::{glib, subclass::prelude::*};
 use uniood::{
     Error, Result,
     engine::{DetectorChoice, Engine, FrameSettings},
+    track,
     vocabulary::{Vocabulary, parse_classes},
 };
 
@@ -35,6 +36,7 @@ pub(super) struct Running {
 /// The settings of one frame, whole.
 pub(super) struct Snapshot {
     pub(super) frame: Arc<FrameSettings>,
+    pub(super) tracking: Option<track::Settings>,
     pub(super) annotate: bool,
     pub(super) post_messages: bool,
     pub(super) overload: Overload,
@@ -71,11 +73,11 @@ impl Running {
 }
 
 impl Snapshot {
-    fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Self {
+    fn new(settings: &Settings, running: &Running, vocabulary: Arc<Vocabulary>, stream_id: Arc<str>) -> Result<Self> {
         let models = running.engine.models();
         let manifest = &models.manifest;
         let (threshold, calibration) = models.threshold(settings.threshold(), &vocabulary.classes, &stream_id);
-        Self {
+        Ok(Self {
             frame: Arc::new(FrameSettings {
                 vocabulary,
                 threshold,
@@ -84,12 +86,13 @@ impl Snapshot {
                 scope: settings.engine_scope(),
                 keep_scores: settings.keep_scores,
             }),
+            tracking: settings.tracking()?,
             annotate: settings.annotate,
             post_messages: settings.post_messages,
             overload: settings.overload,
             stream_id,
             model: manifest.name.as_str().into(),
-        }
+        })
     }
 }
 
@@ -111,6 +114,7 @@ impl Score {
     pub(super) fn open(&self) -> Result<()> {
         let settings = lock(&self.settings).clone();
         settings.check_neutral()?;
+        settings.tracking()?;
         let key = settings.engine_key()?;
         let old = lock(&self.running).take();
         let running = if let Some(old) = old.filter(|old| old.key == key) {
@@ -131,7 +135,7 @@ impl Score {
         };
         let vocabulary = vocabulary(&running.engine, &settings)?;
         *lock(&self.latency) = Latency::new(running.batch_timeout);
-        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, self.stream_id(&settings))));
+        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, self.stream_id(&settings))?));
         *lock(&self.running) = Some(running);
         Ok(())
     }
@@ -168,7 +172,7 @@ impl Score {
         let Some(old) = &*snapshot else { return Ok(()) };
         let superseded = new.is_some() && settings_now.classes != settings.classes;
         let vocabulary = new.filter(|_| !superseded).unwrap_or_else(|| Arc::clone(&old.frame.vocabulary));
-        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id))));
+        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id))?));
         Ok(())
     }
 }

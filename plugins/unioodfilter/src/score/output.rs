@@ -12,6 +12,7 @@ use uniood::{
     engine::{Aborted, Answer, Ticket},
     geometry::Rect,
     report::{FrameHeader, FrameReport},
+    track::Tracks,
     verdict::{Object, Reason, Verdict},
 };
 
@@ -44,6 +45,7 @@ pub(super) struct InFlight {
     pub(super) info: Arc<VideoInfo>,
     pub(super) frame_id: u64,
     pub(super) source: Option<Arc<str>>,
+    pub(super) tracks: Option<Tracks>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) arrival: Instant,
     pub(super) default_layout: bool,
@@ -115,14 +117,17 @@ impl Score {
 
     /// Waits for the answer, says it, and pushes the frame.
     fn finish(&self, lane: &Lane<Item>, frame: InFlight) -> Result<(), gst::FlowError> {
-        let InFlight { mut buffer, work, given, info, frame_id, source, snapshot, arrival, default_layout } = frame;
+        let InFlight { mut buffer, work, given, info, frame_id, source, tracks, snapshot, arrival, default_layout } = frame;
         let (answer, unscored) = match work {
             Work::Asked(ticket) => {
-                let Some(answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
+                let Some(mut answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
                     self.post_error_message(errors::message(&uniood::Error::Worker));
                     return Err(gst::FlowError::Error);
                 };
                 self.watch_latency(arrival, answer.timings.total);
+                if let Some(tracks) = tracks {
+                    tracks.resolve(&mut answer, &snapshot.frame);
+                }
                 let unscored = answer.error.is_some().then_some(Reason::Error);
                 (answer, unscored)
             }
@@ -248,7 +253,7 @@ impl Score {
 fn passed(given: &[Given], reason: Reason, sentence: String, info: &VideoInfo, snapshot: &Snapshot) -> Answer {
     let object = |given: &Given| {
         let rect = Rect::cover(&given.detection.bbox, info.width(), info.height())?;
-        Some(Object { rect, detection: given.detection.clone(), verdict: Verdict::Unscored(reason) })
+        Some(Object { rect, detection: given.detection.clone(), verdict: Verdict::Unscored(reason), track: None })
     };
     let whole = snapshot.frame.scope != uniood::engine::Scope::Object;
     Answer {

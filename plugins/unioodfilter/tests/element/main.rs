@@ -9,3 +9,4 @@ mod pipelines;
 mod settings;
 mod sources;
 mod support;
+mod tracks;
