@@ -42,6 +42,7 @@ pub mod report;
 mod resample;
 pub mod score;
 mod simd;
+pub mod track;
 pub mod tune;
 pub mod verdict;
 pub mod vocabulary;

@@ -12,6 +12,7 @@ use text::Text;
 
 use crate::{
     frame::FrameMut,
+    track::Track,
     verdict::{Object, Verdict},
 };
 
@@ -64,24 +65,25 @@ impl Overlay {
         }
 
         self.tags.clear();
-        for (verdict, area) in image.map(|verdict| (verdict, size.frame.inset(size.line))).into_iter().chain(outlines()) {
-            self.describe(verdict, &size);
+        let said = || image.map(|verdict| (verdict, None)).into_iter().chain(objects.iter().map(|object| (&object.verdict, object.track)));
+        let areas = image.map(|_| size.frame.inset(size.line)).into_iter().chain(outlines().map(|(_, area)| area));
+        for ((verdict, track), area) in said().zip(areas) {
+            self.describe(verdict, track, &size);
             let extent = (self.width(&size), self.text.height() + 2 * size.padding);
             let place = tag::place(&area, extent, &size.frame, &self.tags);
             self.tags.push(place);
         }
-        let verdicts = image.into_iter().chain(objects.iter().map(|object| &object.verdict));
-        for (index, verdict) in verdicts.enumerate().collect::<Vec<_>>().into_iter().rev() {
+        for (index, (verdict, track)) in said().enumerate().collect::<Vec<_>>().into_iter().rev() {
             let area = self.tags[index];
-            self.describe(verdict, &size);
+            self.describe(verdict, track, &size);
             paint(frame, &area, colour(verdict), |_, _| 255);
             self.text.write(frame, &self.words, (area.left + 2 * size.padding, area.top + size.padding), LETTERS);
         }
     }
 
     /// Puts what the tag of `verdict` says, no wider than the frame, into `words`.
-    fn describe(&mut self, verdict: &Verdict, size: &Size) {
-        tag::describe(verdict, &mut self.words);
+    fn describe(&mut self, verdict: &Verdict, track: Option<Track>, size: &Size) {
+        tag::describe(verdict, track, &mut self.words);
         let room = (size.frame.width() - 4 * size.padding) / self.text.advance().max(1);
         tag::shorten(&mut self.words, usize::try_from(room).unwrap_or(0));
     }
@@ -201,7 +203,7 @@ mod tests {
 
     fn object(bbox: BBox, (width, height): (u32, u32), verdict: Verdict) -> Option<Object> {
         let rect = Rect::cover(&bbox, width, height)?;
-        Some(Object { rect, detection: Detection { bbox, confidence: 1.0, label: None }, verdict })
+        Some(Object { rect, detection: Detection { bbox, confidence: 1.0, label: None }, verdict, track: None })
     }
 
     /// Memory of a frame whose rows have `gap` bytes behind them, all `fill`.

@@ -129,7 +129,7 @@ pub struct OodReport<'a> {
     /// Why it is unscored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
-    /// `max_c Ω_c`.
+    /// `max_c Ω_c`; along a track, that of its median observation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omega: Option<f32>,
     /// δ.
@@ -147,6 +147,9 @@ pub struct OodReport<'a> {
     /// Plain CLIP's cosine by class, 9 significant digits; only when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosines: Option<Map<String, Value>>,
+    /// Scores of the track behind it; absent without a tracker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observations: Option<u32>,
     /// Which model said so; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelReport<'a>>,
@@ -229,7 +232,7 @@ impl<'a> ObjectReport<'a> {
         let (rect, detection) = (&object.rect, &object.detection);
         let label = detection.label.as_ref();
         Self {
-            id: None,
+            id: object.track.map(|track| track.id),
             region_id,
             x: rect.x(),
             y: rect.y(),
@@ -242,7 +245,10 @@ impl<'a> ObjectReport<'a> {
                 label: label.map(|label| Cow::from(&*label.name)),
                 label_id: label.map(|label| label.id),
             },
-            ood: OodReport::new(&object.verdict, header.model),
+            ood: OodReport {
+                observations: object.track.map(|track| track.observations).filter(|observations| *observations > 0),
+                ..OodReport::new(&object.verdict, header.model)
+            },
         }
     }
 }
@@ -269,6 +275,7 @@ impl<'a> OodReport<'a> {
             nearest: None,
             scores: None,
             cosines: None,
+            observations: None,
             model: None,
         };
         match verdict {
@@ -333,7 +340,7 @@ mod tests {
             cosines: None,
         };
         let label = Some(DetectorLabel { id: 2, name: "car".into() });
-        let object = |verdict, label| Object { rect, detection: Detection { bbox, confidence: 0.91, label }, verdict };
+        let object = |verdict, label| Object { rect, detection: Detection { bbox, confidence: 0.91, label }, verdict, track: None };
         Answer {
             objects: vec![object(Verdict::Scored(scored), label), object(Verdict::Unscored(Reason::MaxObjects), None)],
             timings: Timings {

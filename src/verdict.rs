@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use ndarray::ArrayRef1;
 
-use crate::{Error, Result, attention::size, detect::Detection, geometry::Rect, score::ClassScores, vocabulary::Vocabulary};
+use crate::{Error, Result, attention::size, detect::Detection, geometry::Rect, score::ClassScores, track::Track, vocabulary::Vocabulary};
 
 /// What is said of one object (or of the frame).
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub enum Verdict {
 /// A scored object's verdict. **omega: higher is more ID.**
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// `true` when `omega < threshold`.
+    /// `true` when `omega < threshold`; along a track, from the third observation on.
     pub ood: bool,
     /// `s = max_c Ω_c`.
     pub omega: f32,
@@ -47,11 +47,13 @@ pub enum Reason {
     Late,
     /// The model run failed.
     Error,
+    /// Its track was not scored in this frame and has no score yet.
+    Pending,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::MaxObjects, Self::Overload, Self::Late, Self::Error];
+    pub const ALL: [Self; 5] = [Self::MaxObjects, Self::Overload, Self::Late, Self::Error, Self::Pending];
 
     /// The word used in JSON, metadata and statistics.
     #[must_use]
@@ -61,6 +63,7 @@ impl Reason {
             Self::Overload => "overload",
             Self::Late => "late",
             Self::Error => "error",
+            Self::Pending => "pending",
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct Object {
     pub detection: Detection,
     /// What is said of it.
     pub verdict: Verdict,
+    /// Its track, where there is a tracker.
+    pub track: Option<Track>,
 }
 
 /// The verdict that scores lead to. Of classes with the same Ω the first in the vocabulary is the nearest.
@@ -113,16 +118,26 @@ pub fn judge(
     let (nearest, omega) = scores.omega.iter().enumerate().fold((0, f32::NEG_INFINITY), best);
     let Some(nearest) = classes.get(nearest) else { return Err(inference("there are no classes to score against".to_owned())) };
     let keep = |scores: &ArrayRef1<f32>| keep_scores.then(|| classes.iter().cloned().zip(scores.iter().copied()).collect());
-    let threshold = calibration.and_then(|calibration| calibration.of_class.get(nearest).copied()).unwrap_or(threshold);
-    Ok(Scored {
-        ood: omega < threshold,
+    let scored = Scored {
+        ood: false,
         omega,
         threshold,
-        percentile: calibration.map(|calibration| calibration.percentile(omega)),
+        percentile: None,
         nearest: Arc::clone(nearest),
         omegas: keep(&scores.omega),
         cosines: keep(&scores.clip_cosine),
-    })
+    };
+    Ok(scored.judged_by(threshold, calibration))
+}
+
+impl Scored {
+    /// The same score against this δ, or that of its nearest class where the calibration has one.
+    #[must_use]
+    pub fn judged_by(&self, threshold: f32, calibration: Option<&Calibration>) -> Self {
+        let threshold = calibration.and_then(|calibration| calibration.of_class.get(&self.nearest).copied()).unwrap_or(threshold);
+        let percentile = calibration.map(|calibration| calibration.percentile(self.omega));
+        Self { ood: self.omega < threshold, threshold, percentile, ..self.clone() }
+    }
 }
 
 fn inference(problem: String) -> Error {

@@ -144,6 +144,24 @@ fn a_missed_gate_is_exit_3_and_crops_can_be_limited() {
 }
 
 #[test]
+fn a_tracker_gives_ids_and_observations_and_intervals_without_one_are_wrong_usage() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("ball.mp4", 12, "mp4mux");
+    let wanted = ["--tracker", "sort", "--reclassify-interval", "0", "--inference-interval", "2", "--ood-threshold", "2"];
+    world.run(&[&clip], &wanted).check(0, "");
+    for (number, line) in world.lines("ball").iter().enumerate() {
+        let object = &line["objects"][0];
+        let observations = object["ood"]["observations"].as_u64().unwrap();
+        assert_eq!(object["id"], 1);
+        assert_eq!(object["ood"]["label"], if observations < 3 { "id" } else { "ood" });
+        assert!(observations >= (number as u64 + 1).min(3), "frame {number}");
+    }
+    world.run(&[&clip], &["--reclassify-interval", "5"]).check(2, "reclassify-interval=5 needs a tracker");
+    world.run(&[&clip], &["--inference-interval", "3"]).check(2, "inference-interval=3 needs a tracker");
+    world.run(&[&clip], &["--tracker", "deepsort"]).check(2, "possible values: none, iou, sort");
+}
+
+#[test]
 fn inputs_that_cannot_be_read_are_named_and_the_others_are_done() {
     let Some(world) = World::new() else { return };
     let good = world.clip("good.mp4", 4, "mp4mux");

@@ -58,7 +58,7 @@ fn boxes(count: u8) -> Boxes {
 fn submit(stream: &Stream, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
     let (width, height) = (97, 61);
     let rgb = (0..width * height * 3).map(|i: u32| (i.wrapping_mul(u32::from(shade) + 11) >> 3).to_le_bytes()[0]).collect();
-    let job = Job { frame: Arc::new(Picture { width, height, rgb }), boxes, settings: Arc::clone(settings) };
+    let job = Job { frame: Arc::new(Picture { width, height, rgb }), boxes, settings: Arc::clone(settings), tracks: None };
     stream.submit(job, &no_abort()).unwrap()
 }
 
@@ -188,7 +188,7 @@ fn an_answer_comes_after_the_engine_let_the_pixels_go() {
         let settings = settings(&engine, |_| {});
         for count in 0..4 {
             let frame = Arc::new(Picture { width: 20, height: 20, rgb: vec![7; 1200] });
-            let job = Job { frame: frame.clone(), boxes: boxes(count), settings: settings.clone() };
+            let job = Job { frame: frame.clone(), boxes: boxes(count), settings: settings.clone(), tracks: None };
             stream.submit(job, &no_abort()).unwrap().wait().unwrap();
             assert_eq!(Arc::strong_count(&frame), 1, "{count} boxes");
         }

@@ -103,11 +103,11 @@ fn boxes(count: usize) -> Boxes {
 
 fn told(stream: char, number: usize, objects: usize, settings: &Arc<FrameSettings>, log: &Log) -> Job {
     let frame = Told { picture: picture(), stream, number, log: Arc::clone(log), seen: AtomicBool::new(false) };
-    Job { frame: Arc::new(frame), boxes: boxes(objects), settings: Arc::clone(settings) }
+    Job { frame: Arc::new(frame), boxes: boxes(objects), settings: Arc::clone(settings), tracks: None }
 }
 
 fn plain(objects: usize, settings: &Arc<FrameSettings>) -> Job {
-    Job { frame: Arc::new(picture()), boxes: boxes(objects), settings: Arc::clone(settings) }
+    Job { frame: Arc::new(picture()), boxes: boxes(objects), settings: Arc::clone(settings), tracks: None }
 }
 
 fn all_answered(tickets: Vec<Ticket>) {
@@ -354,7 +354,7 @@ fn a_worker_that_panics_is_told_to_every_stream() {
         let settings = settings(&engine);
         let (one, other) = (engine.stream(), engine.stream());
         let theirs = other.submit(plain(1, &settings), &no_abort()).unwrap();
-        let job = Job { frame: Arc::new(Broken), boxes: boxes(1), settings: Arc::clone(&settings) };
+        let job = Job { frame: Arc::new(Broken), boxes: boxes(1), settings: Arc::clone(&settings), tracks: None };
         let ours = one.submit(job, &no_abort()).unwrap();
         assert!(matches!(ours.wait(), Err(Error::Worker)));
         assert!(matches!(theirs.wait(), Err(Error::Worker)));

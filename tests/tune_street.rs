@@ -92,7 +92,7 @@ fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
             Detection { bbox, confidence: 1.0, label: None }
         });
         let frame = Arc::new(picture.read().unwrap());
-        let job = Job { frame, boxes: Boxes::Given(boxes.collect()), settings: Arc::clone(&settings) };
+        let job = Job { frame, boxes: Boxes::Given(boxes.collect()), settings: Arc::clone(&settings), tracks: None };
         waiting.push_back((known.collect(), stream.submit(job, &no_abort()).unwrap()));
         if waiting.len() > 16 {
             let (known, ticket) = waiting.pop_front().unwrap();

@@ -200,7 +200,7 @@ impl Check {
             scope: engine::Scope::Object,
             keep_scores: true,
         };
-        let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections), settings: Arc::new(settings) };
+        let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections), settings: Arc::new(settings), tracks: None };
         let stream = engine.stream();
         let ticket = stream.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
         stream.flush();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Command, error::ErrorKind};
 use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
@@ -26,7 +26,7 @@ use crate::{
     life::{self, End, Outputs, Patience},
     parallel, plugin,
     recording::{self, Files},
-    settings::{Models, Settings},
+    settings::{Models, Settings, Tracking},
     summary::Summary,
 };
 
@@ -80,6 +80,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     cameras: Cameras,
     #[command(flatten)]
+    tracking: Tracking,
+    #[command(flatten)]
     settings: Settings,
 }
 
@@ -101,6 +103,10 @@ struct Cameras {
 impl Run {
     /// Runs files one after the other, or `jobs` of them at a time, and all live inputs at the same time.
     pub(crate) fn run(self) -> Result<Outcome> {
+        if let Err(error) = self.tracking.check() {
+            // As clap says what it finds wrong itself.
+            Self::augment_args(Command::new("uniood run")).error(ErrorKind::ArgumentConflict, error).exit();
+        }
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
         let models = self.models.open(&self.settings)?;
@@ -121,7 +127,8 @@ impl Run {
         let is_shared = parallel::at_once(&inputs, jobs) > 1;
         let (started, total) = (Instant::now(), Mutex::new(Summary::default()));
         let one = |named: &Named| {
-            let (summary, outcome) = self.one(named, &models.dir, is_shared, self.outputs(named, metrics.as_ref(), &publishers), &interrupts);
+            let (summary, outcome) =
+                self.one(named, &models.dir, is_shared, self.outputs(named, metrics.as_ref(), &publishers), &interrupts);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             self.report(&named.input.shown(), &summary);
             *total += summary;
@@ -217,7 +224,7 @@ impl Run {
             .property("model-instance-id", is_shared.then_some(INSTANCE))
             .build()
             .context("the element unioodfilter")?;
-        for (name, value) in settings.properties() {
+        for (name, value) in settings.properties().into_iter().chain(self.tracking.properties()) {
             filter.set_property_from_str(name, &value);
         }
         Ok(filter)

@@ -125,7 +125,7 @@ fn submit(stream: &Stream, path: PathBuf, boxes: Option<&GivenBoxes>, settings: 
         Some(given) => Boxes::Given(given.of(&path, size.0, size.1).with_context(|| path.display().to_string())?),
         None => Boxes::Detect,
     };
-    let job = Job { frame: Arc::new(picture), boxes, settings: Arc::clone(settings) };
+    let job = Job { frame: Arc::new(picture), boxes, settings: Arc::clone(settings), tracks: None };
     let ticket = stream.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
     Ok(Pending { path, size, ticket })
 }
@@ -203,5 +203,6 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::Overload => "no room in the queue",
         Reason::Late => "late by quality of service",
         Reason::Error => "the model run failed",
+        Reason::Pending => "its track has no score yet",
     }
 }

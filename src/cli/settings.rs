@@ -12,6 +12,7 @@ use uniood::{
     detect::Selection,
     engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings},
     models::{ModelSet, shipped},
+    track,
     vocabulary::parse_classes,
 };
 
@@ -92,6 +93,54 @@ pub(crate) struct Settings {
     /// Where built graphs are kept [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) model_cache_dir: Option<PathBuf>,
+}
+
+/// How a video's objects are followed; see the element's properties of the same names.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Tracking, as the element's properties")]
+pub(crate) struct Tracking {
+    /// What follows an object from frame to frame: ids that stay, verdicts that are the median of a track's last scores
+    #[arg(long, value_enum, default_value_t = Tracker::None)]
+    tracker: Tracker,
+    /// Detect on every n-th frame; the tracker carries boxes between
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value = "1")]
+    inference_interval: u32,
+    /// Score a tracked object again every n frames, and when its crop has changed; 0: only then
+    #[arg(long, value_name = "N", default_value = "1")]
+    reclassify_interval: u32,
+}
+
+/// What follows an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tracker {
+    /// Nothing: every frame on its own
+    None,
+    /// Overlap with where an object was last
+    Iou,
+    /// Overlap with where an object should be by its motion
+    Sort,
+}
+
+impl Tracking {
+    /// That the settings fit together.
+    pub(crate) fn check(&self) -> uniood::Result<()> {
+        let method = match self.tracker {
+            Tracker::None => None,
+            Tracker::Iou => Some(track::Method::Iou),
+            Tracker::Sort => Some(track::Method::Sort),
+        };
+        track::Settings::new(method, self.inference_interval, self.reclassify_interval).map(|_| ())
+    }
+
+    /// The element's properties, by name, as text.
+    pub(crate) fn properties(&self) -> [(&'static str, String); 3] {
+        let tracker = self.tracker.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        [
+            ("tracker", tracker),
+            ("inference-interval", self.inference_interval.to_string()),
+            ("reclassify-interval", self.reclassify_interval.to_string()),
+        ]
+    }
 }
 
 /// What gets a verdict.

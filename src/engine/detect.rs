@@ -11,6 +11,7 @@ use super::{
 use crate::{
     detect::{Detection, Selection},
     geometry::{BBox, Rect},
+    track::{Follow, Followed, Track, Turn},
     verdict::{Object, Reason, Verdict},
 };
 
@@ -55,15 +56,21 @@ pub(super) fn run(mut detector: Option<Detector>, hub: &EngineHub) {
 /// Finds the objects of waiting frames and sends them on, in the frames' order.
 fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, hub: &EngineHub) {
     let started = Instant::now();
+    // `None` where nobody looks: the frame's tracks carry their boxes.
+    let looked = |(submitted, boxes): (Submitted, Boxes)| {
+        let looks = submitted.tracks.as_ref().is_none_or(Follow::looks);
+        (submitted, looks.then_some(boxes))
+    };
+    let waiting: Vec<(Submitted, Option<Boxes>)> = waiting.into_iter().map(looked).collect();
     let detected = match detector {
         Some(detector) => {
-            let looked_at = waiting.iter().filter(|(_, boxes)| matches!(boxes, Boxes::Detect));
+            let looked_at = waiting.iter().filter(|(_, boxes)| matches!(boxes, Some(Boxes::Detect)));
             let frames: Vec<_> = looked_at.map(|(submitted, _)| (submitted.frame.frame(), &submitted.settings.selection)).collect();
             if frames.is_empty() { Ok(Vec::new()) } else { detector.detect(&frames) }
         }
         None => Ok(waiting
             .iter()
-            .filter(|(_, boxes)| matches!(boxes, Boxes::Detect))
+            .filter(|(_, boxes)| matches!(boxes, Some(Boxes::Detect)))
             .map(|(submitted, _)| vec![whole_frame(submitted)])
             .collect()),
     };
@@ -71,10 +78,12 @@ fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, hub:
     let mut detected = detected.map_err(|error| error.to_string()).map(Vec::into_iter);
     for (submitted, boxes) in waiting {
         let detections = match (boxes, &mut detected) {
-            (Boxes::Given(given), _) => given,
-            (Boxes::Detect, Ok(detected)) => detected.next().unwrap_or_default(),
-            (Boxes::Detect, Err(error)) => {
+            (None, _) => None,
+            (Some(Boxes::Given(given)), _) => Some(given),
+            (Some(Boxes::Detect), Ok(detected)) => Some(detected.next().unwrap_or_default()),
+            (Some(Boxes::Detect), Err(error)) => {
                 tracing::warn!(error, "detect");
+                submitted.tracks.iter().for_each(Follow::look_failed);
                 let image = failed_image(submitted.settings.scope);
                 FrameTask::new(submitted, Answer { error: Some(error.clone()), image, ..Answer::default() }, 0).send();
                 continue;
@@ -82,7 +91,7 @@ fn found(detector: Option<&mut Detector>, waiting: Vec<(Submitted, Boxes)>, hub:
         };
         let stream = submitted.stream;
         let spent = Timings { queue: started.saturating_duration_since(submitted.at), detect: share, ..Timings::default() };
-        hub.put_objects(stream, tasks(submitted, &detections, spent).into_iter().map(ToBatch::Object));
+        hub.put_objects(stream, tasks(submitted, detections, spent).into_iter().map(ToBatch::Object));
     }
 }
 
@@ -116,11 +125,31 @@ fn objects(detections: &[Detection], width: u32, height: u32, selection: &Select
     objects
 }
 
-/// What the scope asks to be encoded of a frame; one that has nothing is answered here.
-fn tasks(submitted: Submitted, detections: &[Detection], spent: Timings) -> Vec<ObjectTask> {
+/// The objects of a frame whose tracks go on, and the tracks that end with it; those that are not scored now wait for their track's verdict.
+fn followed(submitted: &Submitted, follow: &Follow, detections: Option<Vec<Detection>>) -> (Vec<Object>, Vec<u64>) {
+    let settings = &submitted.settings;
+    let most = if settings.scope == Scope::Image { 0 } else { settings.selection.max_objects };
+    let step = follow.step(&submitted.frame.frame(), settings, most, detections);
+    let object = |Followed { detection, rect, track, turn }| {
+        let waiting = waiting(rect, detection);
+        let verdict = match turn {
+            Turn::Score => waiting.verdict,
+            Turn::Keep => Verdict::Unscored(Reason::Pending),
+            Turn::Beyond => Verdict::Unscored(Reason::MaxObjects),
+        };
+        Object { verdict, track: track.map(|id| Track { id, observations: 0 }), ..waiting }
+    };
+    (step.objects.into_iter().map(object).collect(), step.ended)
+}
+
+/// What the scope asks to be encoded of a frame; one that has nothing is answered here. Without `detections` nobody looked.
+fn tasks(submitted: Submitted, detections: Option<Vec<Detection>>, spent: Timings) -> Vec<ObjectTask> {
     let (width, height) = size(&submitted);
     let scope = submitted.settings.scope;
-    let objects = objects(detections, width, height, &submitted.settings.selection);
+    let (objects, ended) = match &submitted.tracks {
+        Some(follow) => followed(&submitted, follow, detections),
+        None => (objects(&detections.unwrap_or_default(), width, height, &submitted.settings.selection), Vec::new()),
+    };
     let has_context = objects.len() > 1;
     let mut wanted: Vec<(Slot, Rect, bool)> = Vec::new();
     if scope != Scope::Image {
@@ -132,7 +161,7 @@ fn tasks(submitted: Submitted, detections: &[Detection], spent: Timings) -> Vec<
         let sole = objects.iter().max_by(|a, b| a.detection.confidence.total_cmp(&b.detection.confidence)).map(|object| object.rect);
         wanted.extend(sole.or_else(|| Rect::whole(width, height)).map(|rect| (Slot::Image, rect, false)));
     }
-    let mut answer = Answer { image: failed_image(scope), timings: spent, ..Answer::default() };
+    let mut answer = Answer { image: failed_image(scope), timings: spent, ended, ..Answer::default() };
     if scope != Scope::Image {
         answer.objects = objects;
     }

@@ -14,6 +14,7 @@ use crate::{
     Error, Result,
     detect::{Detection, Selection},
     frame::FrameSource,
+    track::Follow,
     verdict::{Calibration, Object, Verdict},
     vocabulary::Vocabulary,
 };
@@ -64,6 +65,8 @@ pub struct Job {
     pub boxes: Boxes,
     /// The settings it is answered with, whole.
     pub settings: Arc<FrameSettings>,
+    /// How its objects are followed; `None`: every frame on its own. Whoever takes the answer then calls [`crate::track::Tracks::resolve`].
+    pub tracks: Option<Follow>,
 }
 
 /// What is known of one frame.
@@ -75,6 +78,8 @@ pub struct Answer {
     pub image: Option<Verdict>,
     /// Where the time went.
     pub timings: Timings,
+    /// Tracks that ended with this frame.
+    pub ended: Vec<u64>,
     /// Why the frame went on unscored.
     pub error: Option<String>,
 }

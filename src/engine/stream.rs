@@ -118,6 +118,7 @@ impl Stream {
         let submitted = Submitted {
             frame: job.frame,
             settings: job.settings,
+            tracks: job.tracks,
             reply,
             cancelled: ticket.cancelled(),
             at: Instant::now(),

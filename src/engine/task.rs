@@ -17,6 +17,7 @@ use crate::{
     geometry::Rect,
     pair::{Base, PairSpec},
     score::ClassScores,
+    track::Follow,
     verdict::{Object, Reason, Verdict, judge},
 };
 
@@ -67,6 +68,7 @@ pub(super) struct ObjectTask {
 pub(super) struct Submitted {
     pub(super) frame: Arc<dyn FrameSource>,
     pub(super) settings: Arc<FrameSettings>,
+    pub(super) tracks: Option<Follow>,
     pub(super) reply: Sender<Answer>,
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) at: Instant,
@@ -174,7 +176,7 @@ impl FrameTask {
 
 /// Objects waiting for their scores.
 pub(super) fn waiting(rect: Rect, detection: crate::detect::Detection) -> Object {
-    Object { rect, detection, verdict: Verdict::Unscored(Reason::Error) }
+    Object { rect, detection, verdict: Verdict::Unscored(Reason::Error), track: None }
 }
 
 /// A poisoned lock means that a worker panicked while it held it; what it guards is replaced whole, never half-written.

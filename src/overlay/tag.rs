@@ -3,12 +3,19 @@
 use std::fmt::Write as _;
 
 use super::paint::Area;
-use crate::verdict::Verdict;
+use crate::{
+    track::{LEAST_OBSERVATIONS, Track},
+    verdict::Verdict,
+};
 
-/// Writes a verdict in a few words: `car 0.31 ≥ 0.24`, `OOD 0.18 < 0.24 (nearest truck)`, `unscored: overload`.
-pub(super) fn describe(verdict: &Verdict, text: &mut String) {
+/// Writes a verdict in a few words: `car 0.31 ≥ 0.24`, `OOD 0.18 < 0.24 (nearest truck)`, `unscored: overload`; of a track also which,
+/// `#7 car 0.31 ≥ 0.24`, and what keeps it from being called OOD, `#7 car 0.18 < 0.24 (1 of 3)`.
+pub(super) fn describe(verdict: &Verdict, track: Option<Track>, text: &mut String) {
     text.clear();
     // Writing to a String cannot fail.
+    if let Some(Track { id, .. }) = track {
+        let _ = write!(text, "#{id} ");
+    }
     let _ = match verdict {
         Verdict::Scored(scored) => {
             // As many digits as tell the two apart.
@@ -18,6 +25,9 @@ pub(super) fn describe(verdict: &Verdict, text: &mut String) {
             let (omega, threshold) = (scored.omega, scored.threshold);
             if scored.ood {
                 write!(text, "OOD {omega:.digits$} < {threshold:.digits$} (nearest {})", scored.nearest)
+            } else if omega < threshold {
+                let observations = track.map_or(0, |track| track.observations);
+                write!(text, "{} {omega:.digits$} < {threshold:.digits$} ({observations} of {LEAST_OBSERVATIONS})", scored.nearest)
             } else {
                 write!(text, "{} {omega:.digits$} ≥ {threshold:.digits$}", scored.nearest)
             }
@@ -75,9 +85,23 @@ mod tests {
     }
 
     fn words(verdict: &Verdict) -> String {
+        words_of(verdict, None)
+    }
+
+    fn words_of(verdict: &Verdict, track: Option<Track>) -> String {
         let mut text = "before".to_owned();
-        describe(verdict, &mut text);
+        describe(verdict, track, &mut text);
         text
+    }
+
+    #[test]
+    fn a_tag_names_its_track_and_says_why_it_is_no_alarm_yet() {
+        let track = |observations| Some(Track { id: 7, observations });
+        assert_eq!(words_of(&scored(0.314, 0.243), track(4)), "#7 car 0.31 ≥ 0.24");
+        assert_eq!(words_of(&scored(0.18, 0.243), track(3)), "#7 OOD 0.18 < 0.24 (nearest truck)");
+        let Verdict::Scored(early) = scored(0.18, 0.243) else { unreachable!() };
+        assert_eq!(words_of(&Verdict::Scored(Scored { ood: false, ..early }), track(2)), "#7 truck 0.18 < 0.24 (2 of 3)");
+        assert_eq!(words_of(&Verdict::Unscored(Reason::Pending), track(0)), "#7 unscored: pending");
     }
 
     #[test]

@@ -94,9 +94,9 @@ pub enum Tracker {
     #[enum_value(name = "None: every frame on its own", nick = "none")]
     None,
     /// Overlap of boxes.
-    #[enum_value(name = "IoU: by overlap (not in this version)", nick = "iou")]
+    #[enum_value(name = "IoU: by overlap with where an object was last", nick = "iou")]
     Iou,
     /// Overlap and motion.
-    #[enum_value(name = "SORT: by overlap and motion (not in this version)", nick = "sort")]
+    #[enum_value(name = "SORT: by overlap with where an object should be by its motion", nick = "sort")]
     Sort,
 }

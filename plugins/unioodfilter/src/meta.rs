@@ -10,8 +10,8 @@
 //! uniood-frame, version=(uint)1, stream-id=(string), frame-id=(uint64), model=(string),
 //!   queue=(uint64)ns, detect=(uint64)ns, encode=(uint64)ns, total=(uint64)ns,
 //!   [timestamp=(uint64)ns,] [error=(string),] [unscored=(string)reason,] [image=(structure)verdict,]
-//!   objects=(list){ object, id=(int), confidence=(float), [label=(string), label-id=(uint),]
-//!                   [x, y, w, h=(uint),] verdict=(structure)verdict }
+//!   objects=(list){ object, id=(int), [track=(uint64), observations=(uint),] confidence=(float),
+//!                   [label=(string), label-id=(uint),] [x, y, w, h=(uint),] verdict=(structure)verdict }
 //! verdict, status=(string)id|ood|unscored, then either reason=(string) or omega, threshold=(float),
 //!   nearest=(string), [percentile=(float),] [scores=(list){ score, class=(string), omega=(float) [, cosine=(float)] }]
 //! ```
@@ -23,6 +23,7 @@ use gst_video::VideoRegionOfInterestMeta;
 use uniood::{
     detect::DetectorLabel,
     engine::Timings,
+    track::Track,
     verdict::{Reason, Scored, Verdict},
 };
 
@@ -59,6 +60,8 @@ pub struct OodMeta {
 pub struct OodObject {
     /// The id of its region-of-interest meta; unique within the frame.
     pub id: i32,
+    /// Its track, where there is a tracker: the same in all frames of the stream.
+    pub track: Option<Track>,
     /// Its rectangle in pixels of the buffer it was read from; `None` where an element on the way dropped the region.
     pub region: Option<Region>,
     /// The detector's confidence, 0..=1.
@@ -193,6 +196,10 @@ fn write_object(object: &OodObject, region: bool) -> gst::Structure {
         .field("confidence", object.confidence)
         .field("verdict", write_verdict(&object.verdict))
         .build();
+    if let Some(Track { id, observations }) = object.track {
+        structure.set("track", id);
+        structure.set("observations", observations);
+    }
     if let Some(label) = &object.label {
         structure.set("label", &*label.name);
         structure.set("label-id", label.id);
@@ -210,6 +217,7 @@ fn read_object(structure: &gst::StructureRef) -> Option<OodObject> {
     let region = || Some(Region { x: side("x")?, y: side("y")?, w: side("w")?, h: side("h")? });
     Some(OodObject {
         id: structure.get("id").ok()?,
+        track: structure.get("track").ok().zip(structure.get("observations").ok()).map(|(id, observations)| Track { id, observations }),
         region: region(),
         confidence: structure.get("confidence").ok()?,
         label: structure
@@ -304,12 +312,20 @@ mod tests {
             objects: vec![
                 OodObject {
                     id: 7,
+                    track: Some(Track { id: u64::MAX, observations: 3 }),
                     region: Some(region),
                     confidence: 0.91,
                     label: Some(DetectorLabel { id: 2, name: "car".into() }),
                     verdict: Verdict::Scored(scored),
                 },
-                OodObject { id: 8, region: Some(region), confidence: 0.4, label: None, verdict: Verdict::Unscored(Reason::MaxObjects) },
+                OodObject {
+                    id: 8,
+                    track: None,
+                    region: Some(region),
+                    confidence: 0.4,
+                    label: None,
+                    verdict: Verdict::Unscored(Reason::MaxObjects),
+                },
             ],
             image: Some(Verdict::Scored(plain)),
             timings: Timings {

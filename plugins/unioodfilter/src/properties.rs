@@ -127,19 +127,19 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecUInt::builder("inference-interval")
                 .nick("Inference interval")
-                .blurb("Detect on every n-th frame; this version: 1")
+                .blurb("Detect on every n-th frame; the tracker carries boxes between, so another value than 1 wants a tracker")
                 .minimum(1)
                 .default_value(d.inference_interval)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("tracker", d.tracker)
                 .nick("Tracker")
-                .blurb("What follows an object from frame to frame; this version: none")
+                .blurb("What follows an object from frame to frame: ids that stay, and verdicts that are the median of a track's last scores")
                 .mutable_playing()
                 .build(),
             glib::ParamSpecUInt::builder("reclassify-interval")
                 .nick("Reclassify interval")
-                .blurb("Score a tracked object again every n frames; this version: 1")
+                .blurb("Score a tracked object again every n frames, and when its crop has changed; 0: only then; another value than 1 wants a tracker")
                 .default_value(d.reclassify_interval)
                 .mutable_playing()
                 .build(),

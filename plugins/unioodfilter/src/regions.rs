@@ -14,6 +14,9 @@ use crate::meta::{OodObject, Region};
 /// The region type of an object without a detector label.
 pub(crate) const OBJECT: &str = "object";
 
+/// The param that names a region's track, as DL Streamer has it.
+const TRACK: &str = "object_id";
+
 /// A box that another element put on the buffer (`detector=upstream`).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Given {
@@ -21,10 +24,13 @@ pub(crate) struct Given {
     nth: usize,
     /// What it says.
     pub(crate) detection: Detection,
+    /// The track that it is of.
+    pub(crate) track: Option<u64>,
 }
 
 /// The buffer's regions that cover at least a pixel of a `width`×`height` frame. Confidence and label id are
-/// those of the param `detection`, where DL Streamer puts them; 1 and 0 without it.
+/// those of the param `detection`, where DL Streamer puts them; 1 and 0 without it. The track is that of the param `object_id`,
+/// where DL Streamer's gvatrack puts it.
 pub(crate) fn given(buffer: &gst::BufferRef, width: u32, height: u32) -> Vec<Given> {
     let regions = buffer.iter_meta::<VideoRegionOfInterestMeta>().enumerate();
     regions
@@ -40,7 +46,8 @@ pub(crate) fn given(buffer: &gst::BufferRef, width: u32, height: u32) -> Vec<Giv
                 .filter(|confidence| confidence.is_finite());
             let id = param.and_then(|param| param.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok());
             let label = DetectorLabel { id: id.unwrap_or(0), name: region.roi_type().into() };
-            Some(Given { nth, detection: Detection { bbox, confidence: confidence.unwrap_or(1.0), label: Some(label) } })
+            let track = region.param(TRACK).and_then(|param| param.get::<i32>("id").ok()).and_then(|id| u64::try_from(id).ok());
+            Some(Given { nth, detection: Detection { bbox, confidence: confidence.unwrap_or(1.0), label: Some(label) }, track })
         })
         .collect()
 }
@@ -60,15 +67,19 @@ pub(crate) fn attach(buffer: &mut gst::BufferRef, objects: &[Object], given: &[G
             let id = if let Some(mut region) = region {
                 let id = ids.keep_or_next(region.id());
                 region.set_id(id);
+                name_track(&mut region, object);
                 id
             } else {
                 let name = object.detection.label.as_ref().map_or(OBJECT, |label| &*label.name);
                 let id = ids.next();
-                VideoRegionOfInterestMeta::add(buffer, name, (rect.x(), rect.y(), rect.w(), rect.h())).set_id(id);
+                let mut region = VideoRegionOfInterestMeta::add(buffer, name, (rect.x(), rect.y(), rect.w(), rect.h()));
+                region.set_id(id);
+                name_track(&mut region, object);
                 id
             };
             OodObject {
                 id,
+                track: object.track,
                 region: Some(Region { x: rect.x(), y: rect.y(), w: rect.w(), h: rect.h() }),
                 confidence: object.detection.confidence,
                 label: object.detection.label.clone(),
@@ -76,6 +87,15 @@ pub(crate) fn attach(buffer: &mut gst::BufferRef, objects: &[Object], given: &[G
             }
         })
         .collect()
+}
+
+/// Tells elements behind which track a region is of, where nobody has yet.
+fn name_track<T>(region: &mut gst::MetaRefMut<'_, VideoRegionOfInterestMeta, T>, object: &Object) {
+    if let Some(track) = object.track.and_then(|track| i32::try_from(track.id).ok())
+        && region.param(TRACK).is_none()
+    {
+        region.add_param(gst::Structure::builder(TRACK).field("id", track).build());
+    }
 }
 
 /// Ids handed out on one buffer.
@@ -116,6 +136,7 @@ mod tests {
             rect: Rect::cover(&detection.bbox, 320, 240).unwrap(),
             detection: detection.clone(),
             verdict: Verdict::Unscored(Reason::Error),
+            track: None,
         }
     }
 
@@ -126,10 +147,12 @@ mod tests {
         let buffer = buffer.make_mut();
         VideoRegionOfInterestMeta::add(buffer, "car", (10, 20, 30, 40))
             .add_param(gst::Structure::builder("detection").field("confidence", 0.5_f64).field("label_id", 3_i32).build());
+        let mut tracked = VideoRegionOfInterestMeta::add(buffer, "car", (50, 20, 30, 40));
+        tracked.add_param(gst::Structure::builder(TRACK).field("id", 12_i32).build());
         VideoRegionOfInterestMeta::add(buffer, "car", (400, 20, 30, 40));
         VideoRegionOfInterestMeta::add(buffer, "bus", (0, 0, 0, 9));
         let given = given(buffer, 320, 240);
-        assert_eq!(given.len(), 1);
+        assert_eq!(given.iter().map(|given| given.track).collect::<Vec<_>>(), [None, Some(12)]);
         assert!((given[0].detection.confidence - 0.5).abs() < f32::EPSILON);
         assert_eq!(given[0].detection.label, Some(DetectorLabel { id: 3, name: "car".into() }));
     }

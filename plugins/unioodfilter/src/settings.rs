@@ -7,6 +7,7 @@ use uniood::{
     detect::Selection,
     engine::{self, DetectorChoice, Device, EngineConfig, Scheduling},
     models::{ModelSet, shipped},
+    track,
 };
 
 use crate::choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
@@ -200,6 +201,25 @@ impl Settings {
         }
     }
 
+    /// How objects are followed; `None` without a tracker.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for intervals that nothing could keep.
+    pub(crate) fn tracking(&self) -> Result<Option<track::Settings>> {
+        let method = match self.tracker {
+            Tracker::None => None,
+            Tracker::Iou => Some(track::Method::Iou),
+            Tracker::Sort => Some(track::Method::Sort),
+        };
+        if self.inference_interval != 1 && filled(self.detector.as_deref()) == Some("upstream") {
+            return Err(Error::Setting(format!(
+                "inference-interval={} is for a detector of our own, and detector=upstream brings boxes with every buffer; set it at the element that detects, and inference-interval=1 here",
+                self.inference_interval
+            )));
+        }
+        track::Settings::new(method, self.inference_interval, self.reclassify_interval)
+    }
+
     /// Settings that exist for later versions take only their neutral value.
     ///
     /// # Errors
@@ -211,9 +231,6 @@ impl Settings {
             }
             Err(Error::Setting(format!("this version cannot do {property} with another value than {value}; leave {property}={value}")))
         };
-        unless(self.tracker == Tracker::None, "tracker", "none")?;
-        unless(self.reclassify_interval == 1, "reclassify-interval", "1")?;
-        unless(self.inference_interval == 1, "inference-interval", "1")?;
         unless(matches!(self.precision, Precision::Auto | Precision::Fp32), "precision", "auto")?;
         unless(self.background == Background::Exact, "background", "exact")
     }
@@ -258,12 +275,24 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_that_nothing_could_keep_is_refused_and_says_what_to_do() {
+        assert_eq!(Settings::default().tracking().unwrap(), None);
+        let sort = Settings { tracker: Tracker::Sort, inference_interval: 3, reclassify_interval: 0, ..Settings::default() };
+        assert_eq!(sort.tracking().unwrap(), track::Settings::new(Some(track::Method::Sort), 3, 0).unwrap());
+        for (settings, word) in [
+            (Settings { reclassify_interval: 5, ..Settings::default() }, "reclassify-interval=5 needs a tracker"),
+            (Settings { inference_interval: 2, ..Settings::default() }, "inference-interval=2 needs a tracker"),
+            (Settings { detector: Some("upstream".to_owned()), ..sort }, "at the element that detects"),
+        ] {
+            let sentence = settings.tracking().unwrap_err().to_string();
+            assert!(sentence.contains(word), "{sentence}");
+        }
+    }
+
+    #[test]
     fn what_later_versions_bring_takes_its_neutral_value_alone() {
         assert!(Settings::default().check_neutral().is_ok());
         for (settings, name) in [
-            (Settings { tracker: Tracker::Iou, ..Settings::default() }, "tracker"),
-            (Settings { reclassify_interval: 5, ..Settings::default() }, "reclassify-interval"),
-            (Settings { inference_interval: 2, ..Settings::default() }, "inference-interval"),
             (Settings { precision: Precision::Fp16, ..Settings::default() }, "precision"),
             (Settings { background: Background::Shared, ..Settings::default() }, "background"),
         ] {

@@ -8,6 +8,7 @@ use gst_video::{VideoCropMeta, VideoInfo, VideoMeta};
 use uniood::{
     engine::{Aborted, Boxes, Job},
     metrics,
+    track::{Follow, Tracks},
     verdict::Reason,
 };
 
@@ -35,8 +36,17 @@ pub(super) struct Stream {
     frames: u64,
     source: Option<Arc<str>>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// What is followed; begun anew where the stream breaks.
+    tracks: Tracks,
     /// Downstream was asked for its allocation and takes no `VideoMeta`: planes must lie where caps say.
     default_layout: bool,
+}
+
+impl Stream {
+    /// What comes now does not go on from what came before: its objects are others.
+    fn break_off(&mut self) {
+        self.tracks = self.tracks.anew();
+    }
 }
 
 type Flows = Result<gst::FlowSuccess, gst::FlowError>;
@@ -57,14 +67,28 @@ impl Score {
         let arrival = Instant::now();
         let lane = self.lane()?;
         let (Some(running), Some(snapshot)) = (self.running(), self.snapshot()) else { return Err(gst::FlowError::Flushing) };
-        let (info, frame_id, source, when, default_layout) = {
+        let (info, frame_id, source, tracks, when, default_layout) = {
             let mut stream = lock(&self.stream);
             let info = stream.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
             let frame_id = stream.frames;
             stream.frames += 1;
-            (info, frame_id, stream.source.clone(), When::of(&buffer, stream.segment.as_ref()), stream.default_layout)
+            if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+                stream.break_off();
+            }
+            (
+                info,
+                frame_id,
+                stream.source.clone(),
+                stream.tracks.clone(),
+                When::of(&buffer, stream.segment.as_ref()),
+                stream.default_layout,
+            )
         };
         let given = if running.boxes_are_given() { regions::given(&buffer, info.width(), info.height()) } else { Vec::new() };
+        let tracks = snapshot.tracking.map(|settings| {
+            let ids = given.iter().map(|given| given.track).collect();
+            Follow { tracks, settings, number: frame_id, ids }
+        });
         let is_late = snapshot.qos && lock(&self.qos).is_late(when);
         let work = match VideoSource::new(buffer.clone(), &info, Arc::clone(&running.in_engine)) {
             Ok(_) if is_late => Work::late(),
@@ -74,7 +98,7 @@ impl Score {
                 } else {
                     Boxes::Detect
                 };
-                let job = Job { frame: Arc::new(source), boxes, settings: Arc::clone(&snapshot.frame) };
+                let job = Job { frame: Arc::new(source), boxes, settings: Arc::clone(&snapshot.frame), tracks: tracks.clone() };
                 submit(job, &lane, &running, &snapshot).map_err(|Aborted| self.refusal())?
             }
             Err(error) => Work::Unscored(Reason::Error, error.to_string()),
@@ -83,7 +107,19 @@ impl Score {
             metrics.queue(metrics::SCORING, lane.len() + 1);
         }
         let weight = buffer.size();
-        let frame = InFlight { buffer, work, given, info, frame_id, source, snapshot, arrival, when, default_layout };
+        let frame = InFlight {
+            buffer,
+            work,
+            given,
+            info,
+            frame_id,
+            source,
+            tracks: tracks.map(|follow| follow.tracks),
+            snapshot,
+            arrival,
+            when,
+            default_layout,
+        };
         lane.push(Item::Frame(Box::new(frame)), weight, || running.before_waiting()).map_err(|Aborted| self.refusal())?;
         Ok(gst::FlowSuccess::Ok)
     }
@@ -101,16 +137,25 @@ impl Score {
             }
             gst::EventView::StreamStart(_) => {
                 let source = origin::ask(&self.sinkpad);
-                lock(&self.stream).source = source;
+                let mut stream = lock(&self.stream);
+                stream.source = source;
+                stream.break_off();
             }
+            gst::EventView::Gap(_) => lock(&self.stream).break_off(),
             gst::EventView::Caps(caps) => {
                 let info = VideoInfo::from_caps(caps.caps()).map_err(|_| gst::FlowError::NotNegotiated)?;
                 let mut stream = lock(&self.stream);
+                let size = |info: &VideoInfo| (info.width(), info.height());
+                if stream.info.as_deref().is_some_and(|before| size(before) != size(&info)) {
+                    stream.break_off();
+                }
                 stream.info = Some(Arc::new(info));
                 stream.default_layout = false;
             }
             gst::EventView::Segment(segment) => {
-                lock(&self.stream).segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
+                let mut stream = lock(&self.stream);
+                stream.segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
+                stream.break_off();
             }
             _ => (),
         }
@@ -200,6 +245,7 @@ impl Score {
     fn flush_stop(&self, event: gst::Event) {
         self.srcpad.push_event(event.clone());
         lock(&self.qos).reset();
+        lock(&self.stream).break_off();
         let lane = self.reopen();
         if let Some(lines) = self.lines() {
             lines.flush_stop(event);

@@ -10,6 +10,7 @@ use uniood::{
     Error, Result,
     engine::{DetectorChoice, Engine, FrameSettings, Scheduling, Stream},
     metrics::{Endpoint, StreamMetrics},
+    track,
     vocabulary::{Vocabulary, parse_classes},
 };
 
@@ -43,6 +44,7 @@ pub(super) struct Running {
 /// The settings of one frame, whole.
 pub(super) struct Snapshot {
     pub(super) frame: Arc<FrameSettings>,
+    pub(super) tracking: Option<track::Settings>,
     pub(super) annotate: bool,
     pub(super) post_messages: bool,
     pub(super) overload: Overload,
@@ -102,11 +104,11 @@ impl Snapshot {
         vocabulary: Arc<Vocabulary>,
         stream_id: Arc<str>,
         metrics: Option<Arc<StreamMetrics>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let models = running.engine().models();
         let manifest = &models.manifest;
         let (threshold, calibration) = models.threshold(settings.threshold(), &vocabulary.classes, &stream_id);
-        Self {
+        Ok(Self {
             frame: Arc::new(FrameSettings {
                 vocabulary,
                 threshold,
@@ -115,6 +117,7 @@ impl Snapshot {
                 scope: settings.engine_scope(),
                 keep_scores: settings.keep_scores,
             }),
+            tracking: settings.tracking()?,
             annotate: settings.annotate,
             post_messages: settings.post_messages,
             overload: settings.overload,
@@ -122,7 +125,7 @@ impl Snapshot {
             stream_id,
             model: manifest.name.as_str().into(),
             metrics,
-        }
+        })
     }
 }
 
@@ -144,6 +147,7 @@ impl Score {
     pub(super) fn open(&self) -> Result<()> {
         let settings = lock(&self.settings).clone();
         settings.check_neutral()?;
+        settings.tracking()?;
         let key = settings.engine_key()?;
         let old = lock(&self.running).take();
         let running = if let Some(old) = old.filter(|old| old.key == key && !old.engine().is_broken()) {
@@ -169,7 +173,7 @@ impl Score {
             None => None,
         };
         *lock(&self.latency) = Latency::new(running.batch_timeout);
-        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, stream_id, metrics)));
+        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, stream_id, metrics)?));
         *lock(&self.running) = Some(running);
         self.schedule();
         Ok(())
@@ -215,7 +219,7 @@ impl Score {
         let Some(old) = &*snapshot else { return Ok(()) };
         let superseded = new.is_some() && settings_now.classes != settings.classes;
         let vocabulary = new.filter(|_| !superseded).unwrap_or_else(|| Arc::clone(&old.frame.vocabulary));
-        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id), old.metrics.clone())));
+        *snapshot = Some(Arc::new(Snapshot::new(&settings_now, running, vocabulary, Arc::clone(&old.stream_id), old.metrics.clone())?));
         drop((snapshot, settings_now));
         self.schedule();
         Ok(())

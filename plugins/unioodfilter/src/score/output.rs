@@ -13,6 +13,7 @@ use uniood::{
     geometry::Rect,
     metrics,
     report::{FrameHeader, FrameReport},
+    track::Tracks,
     verdict::{Object, Reason, Verdict},
 };
 
@@ -46,6 +47,7 @@ pub(super) struct InFlight {
     pub(super) info: Arc<VideoInfo>,
     pub(super) frame_id: u64,
     pub(super) source: Option<Arc<str>>,
+    pub(super) tracks: Option<Tracks>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) arrival: Instant,
     pub(super) when: When,
@@ -126,7 +128,7 @@ impl Score {
 
     /// Waits for the answer, says it, and pushes the frame.
     fn finish(&self, lane: &Lane<Item>, frame: InFlight) -> Result<(), gst::FlowError> {
-        let InFlight { mut buffer, mut work, given, info, frame_id, source, snapshot, arrival, when, default_layout } = frame;
+        let InFlight { mut buffer, mut work, given, info, frame_id, source, tracks, snapshot, arrival, when, default_layout } = frame;
         if let Work::Asked(ticket) = &work
             && ticket.receiver().is_empty()
             && snapshot.qos
@@ -137,11 +139,14 @@ impl Score {
         }
         let (answer, unscored) = match work {
             Work::Asked(ticket) => {
-                let Some(answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
+                let Some(mut answer) = lane.wait(ticket.receiver()).map_err(|Aborted| self.refusal())? else {
                     self.post_error_message(errors::message(&uniood::Error::Worker));
                     return Err(gst::FlowError::Error);
                 };
                 self.watch_latency(arrival, answer.timings.total);
+                if let Some(tracks) = tracks {
+                    tracks.resolve(&mut answer, &snapshot.frame);
+                }
                 let unscored = answer.error.is_some().then_some(Reason::Error);
                 (answer, unscored)
             }
@@ -298,7 +303,7 @@ impl Score {
 fn passed(given: &[Given], reason: Reason, sentence: String, info: &VideoInfo, snapshot: &Snapshot) -> Answer {
     let object = |given: &Given| {
         let rect = Rect::cover(&given.detection.bbox, info.width(), info.height())?;
-        Some(Object { rect, detection: given.detection.clone(), verdict: Verdict::Unscored(reason) })
+        Some(Object { rect, detection: given.detection.clone(), verdict: Verdict::Unscored(reason), track: None })
     };
     let whole = snapshot.frame.scope != uniood::engine::Scope::Object;
     Answer {

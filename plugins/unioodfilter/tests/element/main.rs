@@ -12,3 +12,4 @@ mod shared;
 mod sources;
 mod support;
 mod time;
+mod tracks;

@@ -187,13 +187,7 @@ fn a_calibrated_sets_threshold_is_the_streams_and_gives_percentiles() {
 fn what_later_versions_bring_is_refused_at_start_and_kept_neutral_while_playing() {
     completes_within(HANG, || {
         let set = ModelSet::golden();
-        for (name, value, neutral) in [
-            ("tracker", "sort", "none"),
-            ("reclassify-interval", "5", "1"),
-            ("inference-interval", "3", "1"),
-            ("precision", "fp16", "auto"),
-            ("background", "shared", "exact"),
-        ] {
+        for (name, value, neutral) in [("precision", "fp16", "auto"), ("background", "shared", "exact")] {
             let fresh = filter(&set);
             fresh.set_property_from_str(name, value);
             let bus = gst::Bus::new();
