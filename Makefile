@@ -32,7 +32,7 @@ demo: build ## The main job on a default that ships with the repository; writes 
 readme-picture: build ## Make docs/street.jpg anew
 	@scripts/readme-picture
 
-models: build ## Train street-tiny, the model set that ships, from nothing (more than an hour)
+models: build ## Train street-tiny, the model set that ships, from nothing (about an hour)
 	@scripts/models
 
 street-proof: setup ## What tuning is worth on the street prototype: five draws of ten shots on two cameras, and the paper's recipe

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/model_set.rs"]
+mod model_set;
 #[path = "common/program.rs"]
 mod program;
 
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use model_set::golden_set;
 use program::{Ran, run};
 use serde_json::{Value, json};
 use street_world::{
@@ -263,9 +266,10 @@ fn what_cannot_be_is_a_sentence() {
     fs::write(&lines, "").unwrap();
     let out = bench.path("out");
     let out = out.to_str().unwrap();
+    let (bare, _) = golden_set("quick_gelu_g7");
     bench.run(&["calibrate", &data]).check(1, "name a folder for a calibrated copy with --out");
     bench.run(&["calibrate", &data, "--out", out]).check(1, "0 known objects are too few");
-    bench.run(&["calibrate", &data, "--check"]).check(1, "the set that ships with uniood is not calibrated; make a copy");
+    bench.run(&["calibrate", &data, "--check", "--models", bare.path().to_str().unwrap()]).check(1, "is not calibrated; run `uniood calibrate DATA");
     bench.run(&["calibrate", &data, "pictures", "--out", out]).check(1, "give either JSON lines or one data set");
     bench.run(&["calibrate", "nowhere", "--out", out]).check(1, "cannot read");
     bench.run(&["calibrate", &data, "--keep", "2", "--out", out]).check(2, "0..=1");

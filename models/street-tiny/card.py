@@ -44,9 +44,11 @@ def _lines(stages: dict, models: Path) -> list[str]:
     ]
 
     lines += ["### Combiner and threshold", ""]
-    curve = ", ".join(f"{steps}: {100 * value:.2f}" for steps, value in combiner["leave_own_class_out"].items())
+    steps = lambda candidate: "plain CLIP" if candidate["steps"] is None else str(candidate["steps"])  # noqa: E731
+    curve = ", ".join(f"{steps(one)}: {100 * one['auroc']:.2f}" for one in combiner["candidates"])
+    taken = "plain CLIP" if combiner["taken"] is None else combiner["taken"]
     lines += [
-        f"{combiner['shots']} shots a class, seed {combiner['seed']}. Leave-own-class-out AUROC by steps: {curve}; taken: {combiner['chosen']}."
+        f"{combiner['shots']} shots a class, seed {combiner['seed']}. Leave-own-class-out AUROC by steps: {curve}; taken: {taken}."
         f" Threshold {calibration['threshold']:.4f}: keeps {100 * calibration['keep']:.0f} % of {calibration['objects']} detected ID objects"
         " of scenes kept apart, plain camera.",
         "",

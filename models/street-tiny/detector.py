@@ -37,16 +37,11 @@ from detector_net import Detector, Raw, detection_loss
 class Recipe:
     """How it is trained."""
 
-    # Two rounds of the learning rate's fall, the second from lower.
     steps: int = 4800
     batch: int = 16
     learning_rate: float = 3e-3
-    second_learning_rate: float = 2e-3
     weight_decay: float = 0.03
     warm_up: int = 200
-    # Until this share of the steps frames are small, which is half the work.
-    small_until: float = 0.15
-    small: tuple[int, int] = (320, 192)
     averaging: float = 0.998
     box_weight: float = 2.0
     # Precision on the calibration scenes at the threshold that becomes uniood's default.
@@ -78,10 +73,8 @@ def training_set(street_world: Path, work: Path, seed: int, workers: int) -> dat
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    round_, within = divmod(step, recipe.steps // 2)
-    highest = recipe.learning_rate if round_ == 0 else recipe.second_learning_rate
     warm = min(1.0, (step + 1) / recipe.warm_up)
-    return highest * warm * (0.5 + 0.5 * math.cos(math.pi * within / (recipe.steps // 2))) + 1e-6
+    return recipe.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)) + 1e-6
 
 
 def optimizer_of(model: Detector, recipe: Recipe) -> torch.optim.Optimizer:
@@ -129,8 +122,7 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
     begun_at, losses = seconds, []
     batches = frames.order(recipe.batch, first)
     for step in range(first, recipe.steps):
-        width, height = recipe.small if step < recipe.small_until * recipe.steps else (data.WIDTH, data.HEIGHT)
-        levels, truth, ignored = frames.batch(next(batches), step, width, height)
+        levels, truth, ignored = frames.batch(next(batches), step)
         losses.append(train_step(model, optimizer, recipe, step, levels, truth, ignored))
         # An average over few steps at first, so that the beginning is forgotten.
         average_into(average, model, min(recipe.averaging, (1 + step) / (10 + step)))
@@ -138,8 +130,7 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
         done = step + 1
         seconds = begun_at + time.monotonic() - started
         if done % PRINT_EVERY == 0 or done == recipe.steps:
-            pace = (seconds - begun_at) / work_between(recipe, first, done)
-            left = pace * work_between(recipe, done, recipe.steps)
+            left = (seconds - begun_at) / (done - first) * (recipe.steps - done)
             box, objectness = np.mean(losses, 0)
             progress = f"step {done}/{recipe.steps}  box {box:.3f}  objectness {objectness:.3f}"
             print(f"{progress}  {seconds:.0f} s, {left:.0f} s to go", flush=True)
@@ -163,14 +154,6 @@ def train_step(
     torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimizer.step()
     return box.item(), objectness.item()
-
-
-def work_between(recipe: Recipe, first: int, last: int) -> float:
-    """Steps from one to another, small ones counted by their pixels."""
-    share = recipe.small[0] * recipe.small[1] / (data.WIDTH * data.HEIGHT)
-    change = math.ceil(recipe.small_until * recipe.steps)
-    small = max(0, min(last, change) - min(first, change))
-    return last - first - small * (1 - share)
 
 
 def export(model: Detector, file: Path) -> None:
@@ -240,11 +223,11 @@ def settings(recipe: Recipe, seed: int) -> dict:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--street-world", type=Path, required=True, help="the renderer's binary")
-    parser.add_argument("--work", type=Path, required=True, help="where frames and checkpoints are kept; 3 GB")
+    parser.add_argument("--work", type=Path, required=True, help="where frames and checkpoints are kept; 7 GB")
     parser.add_argument("--out", type=Path, help="the ONNX to write; its numbers go to the same name with .json")
     parser.add_argument("--evaluate", type=Path, metavar="ONNX", help="measure this file instead of training one")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="fewer, to try things out")
     chosen = parser.parse_args()
     if (chosen.out is None) == (chosen.evaluate is None):

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from detector_data import CAMERAS, KINDS, VIEWS, Frame, letterbox, read
+from detector_data import CAMERAS, KINDS, UNOCCLUDED, VIEWS, Frame, letterbox, read
 from detector_net import STRIDES
 
 # uniood's defaults.
 DETECTION_THRESHOLD, IOU_THRESHOLD, MIN_OBJECT_SIZE = 0.3, 0.5, 16
 # A detection finds an object where they overlap by this much.
 MATCHING_IOU = 0.5
+# Recall of what is not occluded is told at this precision.
+CLEAR_PRECISION = 0.8
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
@@ -89,6 +91,7 @@ class Outcome:
     camera: str
     view: str
     kinds: list[str]
+    clear: list[bool]
     found_by: np.ndarray
     right: np.ndarray
     wrong: np.ndarray
@@ -116,7 +119,8 @@ def judge(frame: Frame, boxes: np.ndarray, scores: np.ndarray) -> Outcome:
         elif not on_aside[index]:
             wrong.append(score)
     kinds = [kind for kind, skip in zip(frame.kinds, small) if not skip]
-    return Outcome(frame.camera, frame.view, kinds, found_by, np.array(right), np.array(wrong))
+    clear = [clear for clear, skip in zip(frame.clear, small) if not skip]
+    return Outcome(frame.camera, frame.view, kinds, clear, found_by, np.array(right), np.array(wrong))
 
 
 def judge_all(onnx: Path, frames: list[Frame]) -> tuple[list[Outcome], float]:
@@ -130,15 +134,16 @@ def judge_all(onnx: Path, frames: list[Frame]) -> tuple[list[Outcome], float]:
     return outcomes, 1e3 * float(np.median(times))
 
 
-def summary(outcomes: list[Outcome], threshold: float) -> dict:
-    """Precision, recall of each kind, false boxes a frame."""
+def summary(outcomes: list[Outcome], threshold: float, clear: bool = False) -> dict:
+    """Precision, false boxes a frame, recall of each kind; recall of what is not occluded alone where `clear`."""
     right = sum(int((one.right >= threshold).sum()) for one in outcomes)
     wrong = sum(int((one.wrong >= threshold).sum()) for one in outcomes)
     row: dict = {"threshold": round(threshold, 4), "frames": len(outcomes)}
     row["precision"] = round(right / max(1, right + wrong), 4)
     row["false_boxes_per_frame"] = round(wrong / max(1, len(outcomes)), 3)
     for kind in KINDS:
-        scores = [score for one in outcomes for score, what in zip(one.found_by, one.kinds) if what == kind]
+        seen = ((score, what, free) for one in outcomes for score, what, free in zip(one.found_by, one.kinds, one.clear))
+        scores = [score for score, what, free in seen if what == kind and (free or not clear)]
         if scores:
             found = sum(score >= threshold for score in scores)
             row[kind] = {"objects": len(scores), "recall": round(found / len(scores), 4)}
@@ -157,6 +162,7 @@ def report(onnx: Path, frames: list[Frame]) -> dict:
         "all": summary(outcomes, at),
         "cameras": {name: summary([one for one in outcomes if one.camera == name], at) for name in CAMERAS},
         "views": {name: summary([one for one in outcomes if one.view == name], at) for name in VIEWS},
+        "unoccluded": summary(outcomes, best_threshold(outcomes, CLEAR_PRECISION), clear=True),
         "thresholds": [summary(outcomes, threshold) for threshold in THRESHOLDS],
     }
 
@@ -175,6 +181,8 @@ def best_threshold(outcomes: list[Outcome], precision: float) -> float:
 def table(report: dict) -> list[str]:
     """A report as the lines of a Markdown table, in percent."""
     rows = {"all": report["all"], **report["cameras"], **report["views"]}
+    clear = report["unoccluded"]
+    rows[f"all, at least {UNOCCLUDED:.0%} visible, score ≥ {clear['threshold']:.2f}"] = clear
     rows |= {f"all, score ≥ {row['threshold']}": row for row in report["thresholds"]}
     lines = [
         f"Recall at IoU {report['matching_iou']} of objects of {report['least_side']} pixels and more, by kind; score"

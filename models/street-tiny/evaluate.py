@@ -1,4 +1,4 @@
-"""Thresholds and numbers of a model set, from what `uniood score` says of rendered frames."""
+"""Numbers of a model set, from what `uniood score` says of rendered frames."""
 
 import json
 import subprocess
@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 
 import crops
-from metrics import auroc, fpr95, threshold
+from metrics import auroc, fpr95
 
 MATCH = 0.3
 """Detections are matched to true objects above this IoU, as in the field's open-world protocol."""
-
-
-def calibrate(uniood: Path, models: Path, scenes: Path, keep: float = 0.95) -> dict:
-    """δ that keeps `keep` of the detected ID objects of ID scenes."""
-    scored = score(uniood, models, scenes, boxes="detector")
-    known = np.array([o["omega"] for o in scored if o["kind"] == "id"])
-    return {"threshold": threshold(known, keep), "keep": keep, "objects": len(known)}
 
 
 def table(uniood: Path, models: Path, scenes: dict[str, Path]) -> list[dict]:

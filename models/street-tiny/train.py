@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
+import captions
 import card
 import clip
-import combiner
 import crops
 import evaluate
 
@@ -31,25 +31,27 @@ SCENES = {
     "some-unknown": (3500, 100_000, ["--ood", "0.4", "--unseen", "0"]),
     "much-unknown": (3500, 200_000, ["--ood", "0.7", "--unseen", "0"]),
     "watched": (250, 1_000_000, ["--ood", "0.5", "--unseen", "0.4"]),
-    "shots": (500, 2_000_000, ["--ood", "0", "--no-look-alikes"]),
+    "shots-plain": (300, 2_000_000, ["--ood", "0", "--no-look-alikes"]),
+    **{f"shots-{camera}": (75, 2_001_000 + 100 * i, ["--ood", "0", "--no-look-alikes", "--camera", camera]) for i, camera in enumerate(CAMERAS[1:])},
     "calibration": (300, 3_000_000, ["--ood", "0", "--no-look-alikes"]),
     **{f"test-{camera}": (400, 4_000_000, ["--ood", "0.45", "--unseen", "0.4", "--camera", camera]) for camera in CAMERAS},
 }
 """No scene of one set is in another; those of the five test cameras are the same. The detector's are in detector.py."""
 TRAINED_ON = ("few-unknown", "some-unknown", "much-unknown")
 SHOTS = 50
+NAME = "street-tiny"
 
 
 def main() -> None:
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", type=Path, required=True, help="the folder with the programs street-world and uniood")
-    parser.add_argument("--work", type=Path, required=True, help="what is finished is kept here; about 3 GB")
+    parser.add_argument("--work", type=Path, required=True, help="what is finished is kept here; about 9 GB")
     parser.add_argument("--out", type=Path, default=here / "set", help="the model set")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     torch.set_flush_denormal(True)
 
     work = arguments.work
@@ -59,15 +61,14 @@ def main() -> None:
     stages = Stages(work)
     for name, (frames, seed, flags) in SCENES.items():
         stages.run(f"render {name}", lambda: render(street_world, work / name, frames, seed + arguments.seed * 10_000_000_000, flags))  # noqa: B023
+    stages.run("detector", lambda: detector(here, street_world, work, models / "detector.onnx", arguments.seed))
     stages.run("cut", lambda: cut(work, arguments.seed))
     settings = clip.Settings(seed=arguments.seed)
     stages.run("clip", lambda: clip.train(work / "crops", work / "watched-crops", models / "clip", work, settings))
-    stages.run("detector", lambda: detector(here, street_world, work, models / "detector.onnx", arguments.seed))
-    stages.run("combiner", lambda: combiner.tune(models / "clip", work / "shots", models / "combiner.safetensors", SHOTS, arguments.seed))
-    # Any threshold will do for scores.
-    manifest(models, threshold=0.0)
-    calibration = stages.run("calibrate", lambda: evaluate.calibrate(uniood, models, work / "calibration"))
-    manifest(models, calibration["threshold"])
+    manifest(models)
+    stages.run("combiner", lambda: tune(uniood, work, [f"shots-{camera}" for camera in CAMERAS], arguments.seed))
+    stages.run("calibrate", lambda: calibrate(uniood, work))
+    models = work / "calibrated"
     stages.run("measure", lambda: evaluate.table(uniood, models, {camera: work / f"test-{camera}" for camera in CAMERAS}))
 
     install(models, arguments.out)
@@ -88,7 +89,7 @@ class Stages:
             began, busy = time.monotonic(), processor_seconds()
             result = work()
             took = {"seconds": round(time.monotonic() - began, 1), "processor_seconds": round(processor_seconds() - busy, 1)}
-            self.done[name] = {**took, "cores": os.cpu_count(), "cpu": cpu(), "result": result}
+            self.done[name] = {**took, "cores": cores(), "cpu": cpu(), "result": result}
             part = self.file.with_suffix(".part")
             part.write_text(json.dumps(self.done, indent=1) + "\n")
             part.rename(self.file)
@@ -116,25 +117,64 @@ def detector(here: Path, street_world: Path, work: Path, out: Path, seed: int) -
     return json.loads(out.with_suffix(".json").read_text())
 
 
-def manifest(models: Path, threshold: float) -> None:
+def manifest(models: Path) -> None:
+    """Plain CLIP with the detector: what `uniood tune` begins with."""
     written = {
         "schema": "uniood.models/1",
-        "name": "street-tiny",
+        "name": NAME,
         "licence": "MIT OR Apache-2.0",
         "clip": "clip",
-        "combiner": "combiner.safetensors",
-        "classes": combiner.CLASSES,
-        "templates": [combiner.TEMPLATE],
-        "threshold": round(threshold, 6),
+        "combiner": None,
+        "classes": captions.CLASSES[: captions.ID_CLASSES],
+        "templates": ["a photo of a {}"],
+        "threshold": 0.0,
         "detector": {"file": "detector.onnx", "layout": "yolox", "labels": ["object"]},
     }
     (models / "uniood.json").write_text(json.dumps(written, indent=1) + "\n")
 
 
+def tune(uniood: Path, work: Path, shots: list[str], seed: int) -> dict:
+    merge(work, shots, "shots")
+    options = ["--shots", str(SHOTS), "--seed", str(seed)]
+    return said(uniood, work, "tuned", "tune", "shots/instances.json", "--images", ".", "--models", "set", "--name", NAME, *options)
+
+
+def merge(work: Path, folders: list[str], out: str) -> None:
+    """One COCO JSON over the pictures of several folders, which stay where they are."""
+    merged: dict = {"images": [], "annotations": []}
+    for folder in folders:
+        coco = json.loads((work / folder / "instances.json").read_text())
+        images = {image["id"]: len(merged["images"]) + i for i, image in enumerate(coco["images"])}
+        merged["categories"] = coco["categories"]
+        merged["images"] += [image | {"id": images[image["id"]], "file_name": f"{folder}/images/{image['file_name']}"} for image in coco["images"]]
+        first = len(merged["annotations"])
+        merged["annotations"] += [a | {"id": first + i, "image_id": images[a["image_id"]]} for i, a in enumerate(coco["annotations"])]
+    (work / out).mkdir(exist_ok=True)
+    (work / out / "instances.json").write_text(json.dumps(merged))
+
+
+def calibrate(uniood: Path, work: Path) -> dict:
+    """The manifest gets the threshold, too: it is what counts with classes of the user's own."""
+    calibration = said(uniood, work, "calibrated", "calibrate", "calibration/instances.json", "--models", "tuned")
+    file = work / "calibrated" / "uniood.json"
+    written = json.loads(file.read_text()) | {"threshold": calibration["threshold"]}
+    file.write_text(json.dumps(written, indent=1) + "\n")
+    return {name: calibration[name] for name in ("threshold", "keep", "objects")}
+
+
+def said(uniood: Path, work: Path, out: str, *command: str) -> dict:
+    """What a command says in JSON that writes the set WORK/OUT. It runs in WORK, so that the set names no folder of this machine."""
+    shutil.rmtree(work / out, ignore_errors=True)
+    ran = subprocess.run([uniood.resolve(), *command, "--out", out, "--json"], cwd=work, stdout=subprocess.PIPE, text=True)
+    if ran.returncode:
+        raise SystemExit(f"uniood {command[0]} ended with {ran.returncode}; what it said stands above")
+    return json.loads(ran.stdout)
+
+
 def install(models: Path, out: Path) -> None:
     """The files of the set and no others, with their hashes beside it."""
     shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(models, out, ignore=shutil.ignore_patterns("detector.json", "*.part"))
+    shutil.copytree(models, out, ignore=shutil.ignore_patterns("*.part"))
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out)}" for path in sorted(out.rglob("*")) if path.is_file()]
     (out.parent / "SHA256SUMS").write_text("\n".join(lines) + "\n")
 
@@ -142,6 +182,11 @@ def install(models: Path, out: Path) -> None:
 def processor_seconds() -> float:
     """Of this process and of those that it started and waited for: what a machine with other work to do does not change."""
     return sum(os.times()[:4])
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def cpu() -> str:

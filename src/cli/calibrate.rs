@@ -105,12 +105,10 @@ impl Calibrate {
         }
         let models = self.offline.open(&self.models)?;
         let before = match (&models.calibration, self.alarms || self.check) {
-            (None, true) => match self.models.named() {
-                Some(set) => bail!("{} is not calibrated; run `uniood calibrate DATA --models {}` first", set.display(), set.display()),
-                None => bail!(
-                    "the set that ships with uniood is not calibrated; make a copy that is with `uniood calibrate DATA --out DIR`, and name it with --models DIR"
-                ),
-            },
+            (None, true) => {
+                let set = models.dir.display();
+                bail!("{set} is not calibrated; run `uniood calibrate DATA --models {set}` first")
+            }
             (before, _) => before.clone(),
         };
         let Some(read) = self.read(&models)? else { return Ok(Outcome::Interrupted) };

@@ -27,8 +27,9 @@ macro_rules! files {
 }
 
 /// The set's files, by their paths in its folder.
-static FILES: [(&str, &[u8]); 10] = files![
+static FILES: [(&str, &[u8]); 11] = files![
     "uniood.json",
+    "calibration.json",
     "combiner.safetensors",
     "detector.onnx",
     "clip/config.json",
@@ -114,7 +115,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let set = ModelSet::shipped(Some(cache.path())).unwrap();
         assert_eq!((set.manifest.name.as_str(), set.manifest.classes.len()), (NAME, 10));
-        assert!(set.detector_path().is_some() && set.combiner_path().is_some());
+        assert!(set.detector_path().is_some() && set.combiner_path().is_some() && set.calibration.is_some());
         assert_eq!(ModelSet::shipped(Some(cache.path())).unwrap().dir, set.dir);
         fs::write(set.dir.join("detector.onnx"), "cut").unwrap();
         let error = ModelSet::shipped(Some(cache.path())).unwrap_err().to_string();
