@@ -379,7 +379,7 @@ mod tests {
             line,
             concat!(
                 r#"{"schema":"uniood.frame/1","stream_id":"cam-3","frame_id":412,"timestamp":13733333333,"resolution":{"width":960,"height":540},"#,
-                r#""source":"dashcam.mp4","objects":[],"image":null,"timings_ms":{"detect":0.0,"encode":0.0,"total":0.0},"#,
+                r#""source":"dashcam.mp4","objects":[],"image":null,"timings_ms":{"queue":0.0,"detect":0.0,"encode":0.0,"total":0.0},"#,
                 r#""event":"lost","error":"the camera closed the connection"}"#,
             )
         );

@@ -269,7 +269,9 @@ fn what_cannot_be_is_a_sentence() {
     let (bare, _) = golden_set("quick_gelu_g7");
     bench.run(&["calibrate", &data]).check(1, "name a folder for a calibrated copy with --out");
     bench.run(&["calibrate", &data, "--out", out]).check(1, "0 known objects are too few");
-    bench.run(&["calibrate", &data, "--check", "--models", bare.path().to_str().unwrap()]).check(1, "is not calibrated; run `uniood calibrate DATA");
+    bench
+        .run(&["calibrate", &data, "--check", "--models", bare.path().to_str().unwrap()])
+        .check(1, "is not calibrated; run `uniood calibrate DATA");
     bench.run(&["calibrate", &data, "pictures", "--out", out]).check(1, "give either JSON lines or one data set");
     bench.run(&["calibrate", "nowhere", "--out", out]).check(1, "cannot read");
     bench.run(&["calibrate", &data, "--keep", "2", "--out", out]).check(2, "0..=1");

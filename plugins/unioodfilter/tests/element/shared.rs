@@ -120,6 +120,8 @@ fn elements_come_and_go_50_times_while_others_play() {
                 });
                 first.recv_timeout(HANG).unwrap_or_else(|_| panic!("guest {turn} gets no frame"));
             }
+            // Else the pipeline, which a new sink made wait, may set it to playing again.
+            guest.set_locked_state(true);
             guest.set_state(gst::State::Null).unwrap();
             pipeline.0.remove(&guest).unwrap();
         }
