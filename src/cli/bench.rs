@@ -17,7 +17,7 @@ use uniood::engine::Times;
 
 use crate::{
     Outcome, console, plugin,
-    settings::{Models, Settings},
+    settings::{Models, Settings, Tracking},
 };
 
 /// The cameras' pictures.
@@ -42,7 +42,9 @@ const MOST: u16 = 1024;
 ///
 /// Every camera films a rendered street, 640×360, and is not decoded; all share one engine.
 #[derive(Args)]
-#[command(after_help = "Examples: uniood bench --streams 8\n          uniood bench --streams max --seconds 30")]
+#[command(
+    after_help = "Examples: uniood bench --streams 8\n          uniood bench --streams max --tracker sort --inference-interval 3 --reclassify-interval 15"
+)]
 pub(crate) struct Bench {
     /// Cameras; `max`: the most that are held, with every frame answered and the age's p99 under 500 ms
     #[arg(long, value_name = "N|max")]
@@ -55,6 +57,8 @@ pub(crate) struct Bench {
     seconds: u16,
     #[command(flatten)]
     models: Models,
+    #[command(flatten)]
+    tracking: Tracking,
     #[command(flatten)]
     settings: Settings,
 }
@@ -84,6 +88,7 @@ impl FromStr for Streams {
 impl Bench {
     /// Measures one number of cameras, or looks for the largest that is held.
     pub(crate) fn run(self) -> Result<Outcome> {
+        self.tracking.check::<Self>("uniood bench");
         let models = self.models.open(&self.settings)?;
         plugin::load()?;
         let film = film(self.fps)?;
@@ -177,7 +182,7 @@ impl Bench {
             .property("model-instance-id", "uniood-bench")
             .build()
             .context("the element unioodfilter")?;
-        for (name, value) in self.settings.properties() {
+        for (name, value) in self.settings.properties().into_iter().chain(self.tracking.properties()) {
             filter.set_property_from_str(name, &value);
         }
         let caps = gst::Caps::builder("video/x-raw")

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{Args, Command, error::ErrorKind};
+use clap::Args;
 use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
@@ -103,10 +103,7 @@ struct Cameras {
 impl Run {
     /// Runs files one after the other, or `jobs` of them at a time, and all live inputs at the same time.
     pub(crate) fn run(self) -> Result<Outcome> {
-        if let Err(error) = self.tracking.check() {
-            // As clap says what it finds wrong itself.
-            Self::augment_args(Command::new("uniood run")).error(ErrorKind::ArgumentConflict, error).exit();
-        }
+        self.tracking.check::<Self>("uniood run");
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
         let models = self.models.open(&self.settings)?;

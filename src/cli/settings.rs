@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum, error::ErrorKind};
 use uniood::{
     detect::Selection,
     engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings},
@@ -122,14 +122,20 @@ enum Tracker {
 }
 
 impl Tracking {
-    /// That the settings fit together.
-    pub(crate) fn check(&self) -> uniood::Result<()> {
+    /// Settings that do not fit together end the program as clap ends it for what it finds wrong itself; `C` is the command.
+    pub(crate) fn check<C: Args>(&self, command: &'static str) {
+        if let Err(error) = self.settings() {
+            C::augment_args(Command::new(command)).error(ErrorKind::ArgumentConflict, error).exit();
+        }
+    }
+
+    fn settings(&self) -> uniood::Result<Option<track::Settings>> {
         let method = match self.tracker {
             Tracker::None => None,
             Tracker::Iou => Some(track::Method::Iou),
             Tracker::Sort => Some(track::Method::Sort),
         };
-        track::Settings::new(method, self.inference_interval, self.reclassify_interval).map(|_| ())
+        track::Settings::new(method, self.inference_interval, self.reclassify_interval)
     }
 
     /// The element's properties, by name, as text.
