@@ -182,12 +182,6 @@ impl<'a> FrameReport<'a> {
     pub fn new(header: &FrameHeader<'a>, answer: &'a Answer) -> Self {
         let objects = answer.objects.iter().enumerate();
         Self {
-            schema: SCHEMA.into(),
-            stream_id: header.stream_id.into(),
-            frame_id: header.frame_id,
-            timestamp: header.timestamp,
-            resolution: Resolution { width: header.resolution.0, height: header.resolution.1 },
-            source: header.source.map(Cow::from),
             objects: objects.map(|(region_id, object)| ObjectReport::new(region_id, object, header)).collect(),
             image: answer.image.as_ref().map(|verdict| OodReport::new(verdict, header.model)),
             timings_ms: TimingsReport {
@@ -196,8 +190,8 @@ impl<'a> FrameReport<'a> {
                 encode: milliseconds(answer.timings.encode),
                 total: milliseconds(answer.timings.total),
             },
-            event: None,
             error: answer.error.as_deref().map(Cow::from),
+            ..Self::empty(header)
         }
     }
 
@@ -205,6 +199,11 @@ impl<'a> FrameReport<'a> {
     /// not before the last frame's, so that lines stay in order.
     #[must_use]
     pub fn of_event(header: &FrameHeader<'a>, event: &'a str, error: Option<&'a str>) -> Self {
+        Self { event: Some(event.into()), error: error.map(Cow::from), ..Self::empty(header) }
+    }
+
+    /// What the header says, and nothing seen.
+    fn empty(header: &FrameHeader<'a>) -> Self {
         Self {
             schema: SCHEMA.into(),
             stream_id: header.stream_id.into(),
@@ -215,8 +214,8 @@ impl<'a> FrameReport<'a> {
             objects: Vec::new(),
             image: None,
             timings_ms: TimingsReport { queue: 0.0, detect: 0.0, encode: 0.0, total: 0.0 },
-            event: Some(event.into()),
-            error: error.map(Cow::from),
+            event: None,
+            error: None,
         }
     }
 
