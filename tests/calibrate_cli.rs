@@ -9,6 +9,7 @@ mod program;
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -21,7 +22,10 @@ use street_world::{
     class::Kind,
     film::{self, Settings},
     optics::Camera,
-    scene::Contents,
+    scene::{
+        Contents,
+        conditions::{Daylight, Wanted, Weather},
+    },
     truth::coco::{Coco, Ids},
 };
 use tempfile::TempDir;
@@ -29,10 +33,15 @@ use uniood::calibrate::conformal;
 
 /// Frames that hold known things alone, as a COCO set of the objects that count.
 fn rendered(folder: &Path, first: u64, frames: u64, camera: Camera) -> PathBuf {
+    seen(folder, first..first + frames, Settings { contents: Contents::ID, camera, ..Settings::default() })
+}
+
+/// The same under settings of one's own; a scene for each seed.
+fn seen(folder: &Path, seeds: Range<u64>, settings: Settings) -> PathBuf {
     fs::create_dir_all(folder.join("images")).unwrap();
     let mut coco = Coco::new(&[Kind::Id, Kind::NamedOod, Kind::UnseenOod, Kind::LookAlike], Ids::Number);
-    for seed in first..first + frames {
-        let frame = film::still(&Settings { seed, contents: Contents::ID, camera, ..Settings::default() }).unwrap();
+    for seed in seeds {
+        let frame = film::still(&Settings { seed, ..settings }).unwrap();
         let name = format!("{seed}.png");
         fs::write(folder.join("images").join(&name), frame.picture.png()).unwrap();
         coco.push(&name, &frame.truth);
@@ -85,11 +94,16 @@ impl Bench {
 }
 
 fn omegas(lines: &Path) -> Vec<f32> {
+    scenes(lines).concat()
+}
+
+/// The scores of each frame.
+fn scenes(lines: &Path) -> Vec<Vec<f32>> {
     let text = fs::read_to_string(lines).unwrap();
     let frames = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     #[expect(clippy::cast_possible_truncation, reason = "it was written from a float of that size")]
     let omega = |object: &Value| object["ood"]["omega"].as_f64().unwrap() as f32;
-    frames.flat_map(|frame| frame["objects"].as_array().unwrap().iter().map(omega).collect::<Vec<_>>()).collect()
+    frames.map(|frame| frame["objects"].as_array().unwrap().iter().map(omega).collect()).collect()
 }
 
 fn document(set: &Path) -> Value {
@@ -137,19 +151,6 @@ fn a_set_is_calibrated_and_its_verdicts_follow() {
         bench
             .run(&["calibrate", data.to_str().unwrap(), "--boxes", "truth", "--per", "stream", "--out", bench.path("no").to_str().unwrap()])
             .check(1, "--per stream has nothing to tell apart");
-
-        // Over splits of one pool, what is calibrated on one half keeps 95 ± 2 % of the other.
-        let share = |split: usize| {
-            let part = |own: bool| {
-                scores.iter().enumerate().filter(move |(index, _)| ((index * 7919 + split * 104_729) % 10_007).is_multiple_of(2) == own)
-            };
-            let first: Vec<f32> = part(true).map(|(_, score)| *score).collect();
-            let threshold = conformal(&first, 0.95).unwrap();
-            let above = part(false).filter(|(_, score)| **score >= threshold).count();
-            f64::from(u32::try_from(above).unwrap()) / f64::from(u32::try_from(part(false).count()).unwrap())
-        };
-        let mean = (0..20).map(share).sum::<f64>() / 20.0;
-        assert!((mean - 0.95).abs() <= 0.02, "{mean}");
 
         // Every verdict has its percentile; δ is its nearest class's, else the common one, else the user's.
         let picture = data.parent().unwrap().join("images/6000.png");
@@ -279,4 +280,42 @@ fn what_cannot_be_is_a_sentence() {
     fs::write(&lines, "{\"no\": 1}\n").unwrap();
     bench.run(&["calibrate", &data, "--out", out]).check(1, "line 1 is no frame of uniood's");
     assert!(!Path::new(out).exists());
+}
+
+#[test]
+fn what_is_calibrated_on_some_scenes_keeps_its_share_of_others_and_says_so_of_a_shifted_world() {
+    common::completes_within(Duration::from_mins(5), || {
+        let bench = Bench::new();
+        // A draw: half of these scenes, no two of which share an object, against the other half.
+        let pool = scenes(&bench.lines(&rendered(&bench.path("pool"), 8000, 120, Camera::Plain), &[]));
+        let draw = |seed: usize| {
+            let mut order: Vec<usize> = (0..pool.len()).collect();
+            order.sort_by_key(|scene| (scene * 7919 + seed * 104_729) * (scene + 31 * seed + 1) % 10_007);
+            let (own, new) = order.split_at(pool.len() / 2);
+            let scores = |of: &[usize]| of.iter().flat_map(|&scene| pool[scene].iter().copied()).collect::<Vec<f32>>();
+            let threshold = conformal(&scores(own), 0.95).unwrap();
+            let new = scores(new);
+            let kept = new.iter().filter(|score| **score >= threshold).count();
+            f64::from(u32::try_from(kept).unwrap()) / f64::from(u32::try_from(new.len()).unwrap())
+        };
+        let shares: Vec<f64> = (0..20).map(draw).collect();
+        let mean = shares.iter().sum::<f64>() / 20.0;
+        assert!((mean - 0.95).abs() <= 0.02, "{mean} of {shares:?}");
+
+        // Calibrated on clear days, it is told that night in fog is another world.
+        let world = |name: &str, seeds, daylight, weather| {
+            let wanted = Wanted { daylight: Some(daylight), weather: Some(weather), ..Wanted::default() };
+            let data = seen(&bench.path(name), seeds, Settings { contents: Contents::ID, wanted, ..Settings::default() });
+            data.to_str().unwrap().to_owned()
+        };
+        let (clear, fog) =
+            (world("clear", 9000..9100, Daylight::Day, Weather::Clear), world("fog", 9100..9200, Daylight::Night, Weather::Fog));
+        let set = bench.path("set");
+        let set = set.to_str().unwrap();
+        bench.run(&["calibrate", &clear, "--boxes", "truth", "--out", set]).check(0, "");
+        let ran = bench.run(&["calibrate", &fog, "--boxes", "truth", "--models", set, "--check", "--min-p", "0.01", "--json"]);
+        ran.check(3, "");
+        let drift: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert!(drift["kept"].as_f64().unwrap() < 0.94 && drift["holds"] == false, "{drift}");
+    });
 }

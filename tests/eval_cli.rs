@@ -1,105 +1,19 @@
-//! `uniood eval` as a user runs it: every protocol on small pictures, and a sentence for everything that can be wrong.
+//! `uniood eval` as a user runs it: every protocol on small pictures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/labelled.rs"]
+mod labelled;
 #[path = "common/model_set.rs"]
 mod model_set;
 #[path = "common/program.rs"]
 mod program;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs;
 
-use image::{Rgb, RgbImage};
-use model_set::golden_set;
-use program::{Ran, run, uniood};
+use labelled::Bench;
+use program::run;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// The golden set's classes that are drawn, and two things that are none.
-const THINGS: [(&str, [u8; 3]); 4] =
-    [("pedestrian", [200, 30, 30]), ("bus", [30, 200, 30]), ("kite", [40, 40, 220]), ("lamp", [230, 230, 40])];
-
-/// A golden CLIP as a set, and a folder of its own for everything else.
-struct Bench {
-    set: TempDir,
-    dir: TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self { set: golden_set("no_cnn_g4_wide").0, dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
-    /// Pictures with a box of each of `things`, and their COCO file.
-    fn coco(&self, name: &str, count: u32, things: &[usize], change: impl FnOnce(&mut Value)) -> PathBuf {
-        let root = self.path(name);
-        let (mut images, mut annotations) = (vec![], vec![]);
-        for index in 0..count {
-            let file = format!("{name}{index}.png");
-            scene(&root.join("images").join(&file), index, things);
-            images.push(json!({"id": index, "file_name": file}));
-            for (place, thing) in (0..).zip(things) {
-                annotations
-                    .push(json!({"id": annotations.len(), "image_id": index, "category_id": thing, "bbox": [place * 30, 5, 28, 30]}));
-            }
-        }
-        let categories: Vec<Value> = things.iter().map(|&thing| json!({"id": thing, "name": THINGS[thing].0})).collect();
-        let mut coco = json!({"images": images, "annotations": annotations, "categories": categories});
-        change(&mut coco);
-        fs::write(root.join("instances.json"), coco.to_string()).unwrap();
-        root
-    }
-
-    /// A folder of pictures for each of `things`.
-    fn folders(&self, name: &str, count: u32, things: &[usize]) -> PathBuf {
-        let root = self.path(name);
-        for &thing in things {
-            for index in 0..count {
-                scene(&root.join(THINGS[thing].0).join(format!("{index}.png")), index, &[thing]);
-            }
-        }
-        root
-    }
-
-    fn arguments(&self, more: &[&str]) -> Vec<String> {
-        let own = ["eval", "--models", self.set.path().to_str().unwrap(), "--model-cache-dir"].map(str::to_owned);
-        own.into_iter().chain([self.text("cache")]).chain(more.iter().map(|argument| (*argument).to_owned())).collect()
-    }
-
-    fn eval(&self, more: &[&str]) -> Ran {
-        run(&self.arguments(more))
-    }
-
-    #[track_caller]
-    fn json(&self, more: &[&str]) -> Value {
-        let ran = self.eval(&[more, &["--json"]].concat());
-        ran.check(0, "");
-        serde_json::from_str(&ran.stdout).unwrap()
-    }
-}
-
-fn scene(path: &Path, index: u32, things: &[usize]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let noise =
-        |x: u32, y: u32| (index.wrapping_mul(2_654_435_761) ^ x.wrapping_mul(40_503) ^ y.wrapping_mul(30_011)).wrapping_mul(2_246_822_519);
-    let width = u32::try_from(things.len()).unwrap() * 30;
-    let colour = |x: u32| THINGS[things[usize::try_from(x / 30).unwrap()]].1;
-    let level = |level: u8, x, y| level.saturating_add(noise(x, y).to_be_bytes()[0] / 8);
-    RgbImage::from_fn(width, 40, |x, y| Rgb(colour(x).map(|l| level(l, x, y)))).save(path).unwrap();
-}
 
 fn of<'a>(document: &'a Value, method: &str) -> &'a Value {
     document["metrics"].as_array().unwrap().iter().find(|row| row["method"] == method).unwrap_or_else(|| panic!("{method}: {document}"))
@@ -297,122 +211,4 @@ fn scores_made_elsewhere_need_no_models() {
     run(&["eval", "--id-scores", &empty, "--ood-scores", &ood]).check(1, "no ID scores");
     let tied = run(&["eval", "--id-scores", &write("ties.txt", "1\n1\n0\n0\n0\n"), "--ood-scores", &ood]);
     assert!(tied.check(0, "").stdout.contains("stand exactly at the threshold"), "{}", tied.stdout);
-}
-
-#[test]
-fn what_cannot_be_is_refused_with_a_sentence() {
-    let bench = Bench::new();
-    let (id, ood) = (bench.coco("id", 2, &[0, 1], |_| ()), bench.coco("ood", 2, &[0, 2], |_| ()));
-    let [id, ood] = [&id, &ood].map(|path| path.to_str().unwrap());
-    let refused = |arguments: &[&str], code: i32, sentence: &str| {
-        bench.eval(arguments).check(code, sentence);
-    };
-    refused(&["--id", id, "--ood", ood, "--boxes", "truth"], 1, "2 of its objects are of class `pedestrian`, which is on the ID list");
-    refused(&["--id", id], 1, "name an OOD set with --ood");
-    refused(&[], 1, "there is no data to evaluate");
-    refused(&["--open-world", id, "--id", id], 2, "cannot be used with");
-    refused(&["--open-world", id, "--boxes", "truth"], 1, "nothing is OOD");
-    refused(&["--open-world", ood, "--classes", "bus,lamp"], 1, "none of the classes (bus, lamp) is in it");
-    refused(&["--open-world", ood, "--methods", "msp"], 2, "there is no method `msp`; there are detector, max-cosine");
-    refused(&["--open-world", ood, "--methods", "agree"], 2, "open-vocabulary detector");
-    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm,mcm"], 1, "twice");
-    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "detector"], 1, "`detector` needs a detector's boxes");
-    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm", "--min-auroc", "0.5"], 1, "add it to --methods");
-    refused(&["--open-world", ood], 1, "has no detector");
-    refused(&["--open-world", ood, "--boxes", "truth", "--report", &bench.text("nowhere/page.html")], 1, "there is no folder");
-    refused(&["--open-world", &bench.text("nowhere")], 1, "cannot read");
-    refused(&["--open-world", ood, "--box-jitter", "2"], 2, "0..=1");
-    refused(&["--open-world", ood, "--boxes", "truth", "--images", id, "--images", id], 1, "given 2 times for 1 sets");
-    let folders = bench.folders("folders", 2, &[0, 2]);
-    refused(&["--open-world", folders.to_str().unwrap()], 1, "have no boxes");
-}
-
-#[test]
-fn unreadable_pictures_are_counted_and_strict_stops() {
-    let bench = Bench::new();
-    let both = bench.coco("both", 4, &[0, 2], |coco| coco["annotations"][2]["bbox"] = json!([500, 0, 9, 9]));
-    fs::write(both.join("images/both0.png"), b"no picture").unwrap();
-    fs::remove_file(both.join("images/both3.png")).unwrap();
-    let arguments = ["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--methods", "uniood"];
-    let ran = bench.eval(&[&arguments[..], &["--json"]].concat());
-    ran.check(0, "left out: ");
-    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((found["sets"][0]["unreadable"].as_u64(), found["sets"][0]["pictures"].as_u64()), (Some(2), Some(2)));
-    assert_eq!((found["metrics"][0]["n_id"].as_u64(), found["metrics"][0]["n_ood"].as_u64()), (Some(1), Some(2)));
-    bench.eval(&[&arguments[..], &["--strict"]].concat()).check(1, "both0.png");
-    // Nothing is left at all.
-    for index in [1, 2] {
-        fs::remove_file(both.join(format!("images/both{index}.png"))).unwrap();
-    }
-    bench.eval(&arguments).check(1, "no ID object in both that counts");
-}
-
-#[test]
-fn the_gate_has_its_own_code_and_the_report_is_whole() {
-    let bench = Bench::new();
-    let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
-    let page = bench.text("page.html");
-    let arguments = ["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page];
-    bench.eval(&[&arguments[..], &["--min-auroc", "0"]].concat()).check(0, "");
-    bench.eval(&[&arguments[..], &["--min-auroc", "1", "--classes", "bus,kite"]].concat()).check(3, "below the gate");
-    let text = fs::read_to_string(&page).unwrap();
-    for part in ["<svg", "ROC", "Worst mistakes of uniood", "data:image/jpeg;base64,", "max-cosine", "Settings and versions", "</html>"] {
-        assert!(text.contains(part), "{part}");
-    }
-    // Self-contained: nothing is fetched, nothing is run.
-    for part in ["<script", "http://", "https://", "url("] {
-        let outside = text.replace("http://www.w3.org/2000/svg", "");
-        assert!(!outside.contains(part), "{part}");
-    }
-    let left: Vec<_> = fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| ["both", "cache", "page.html"].iter().any(|known| name == known)), "{left:?}");
-}
-
-#[test]
-fn a_full_disk_is_a_sentence_and_leaves_no_page() {
-    let bench = Bench::new();
-    let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
-    let page = bench.text("page.html");
-    let arguments = bench.arguments(&["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page]);
-    let limited = |kilobytes: u32| {
-        let program = env!("CARGO_BIN_EXE_uniood");
-        // The signal that a limit sends is ignored, so that writing fails as it does on a full disk.
-        let shell = format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
-        Ran::from(Command::new("bash").args(["-c", &shell, program]).args(&arguments).env_remove("UNIOOD_MODELS").output().unwrap())
-    };
-    // Nothing is kept yet: the graph is what does not fit.
-    limited(4).check(1, "cannot write");
-    run(&arguments).check(0, "");
-    let before = fs::read(&page).unwrap();
-    // All else is kept, so that the page is what is left to write.
-    limited(4).check(1, "cannot write");
-    assert_eq!(fs::read(&page).unwrap(), before);
-    assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), 3, "nothing half-written stays");
-}
-
-#[test]
-fn an_interrupt_has_its_own_code_and_keeps_what_was_done() {
-    let bench = Bench::new();
-    let both = bench.coco("both", 400, &[0, 2], |_| ());
-    let page = bench.text("page.html");
-    let arguments = bench.arguments(&["--open-world", both.to_str().unwrap(), "--boxes", "truth", "--report", &page]);
-    let mut child = uniood(&arguments).spawn().unwrap();
-    let kept = {
-        let cache = bench.path("cache");
-        move || {
-            let folders = fs::read_dir(&cache).ok()?;
-            folders.flatten().find_map(|folder| fs::read_dir(folder.path().join("pairs")).ok()?.next().map(|_| ()))
-        }
-    };
-    common::completes_within(Duration::from_mins(2), {
-        let kept = kept.clone();
-        move || {
-            while kept().is_none() {
-                std::thread::yield_now();
-            }
-        }
-    });
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(kept().is_some() && !bench.path("page.html").exists());
 }

@@ -133,7 +133,7 @@ impl Eval {
         let config = self.offline.engine(models, detector);
         let Some(evaluation) = evaluate(&config, &request, &mut faults)? else { return Ok(Outcome::Interrupted) };
         let rows = evaluation.rows(&request.parts, self.seed)?;
-        let origin = Origin::new(&config.models.manifest.name, self.data.protocol(), &request, &evaluation);
+        let origin = Origin::new(&config.models.manifest.name, self.data.protocol(), &request, &evaluation, &faults);
         self.page.write(|| eval::report(&config, &request, &evaluation, &rows, &origin))?;
         Ok(self.finish(&rows, Some(origin)))
     }

@@ -6,7 +6,10 @@ use super::{
     rows::Row,
     sets::{Part, Role},
 };
-use crate::eval::{Evaluation, Request, pass::Level};
+use crate::{
+    data::Faults,
+    eval::{Evaluation, Request, pass::Level},
+};
 
 /// The version of the form.
 pub const SCHEMA: &str = "uniood.eval/1";
@@ -39,6 +42,16 @@ pub struct Origin<'a> {
     shots: Option<usize>,
     seed: u64,
     sets: Vec<Set<'a>>,
+    left_out: LeftOut,
+}
+
+/// What was not used of all data sets, those of the shots too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct LeftOut {
+    crowds: usize,
+    ignored: usize,
+    /// What was broken or unreadable.
+    faults: usize,
 }
 
 /// A data set, and what was found in it.
@@ -68,9 +81,9 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// What a request says, and what its first run counted.
+    /// What a request says, what its first run counted, and what was left out on the way.
     #[must_use]
-    pub fn new(models: &'a str, protocol: &'a str, request: &'a Request, evaluation: &Evaluation) -> Self {
+    pub fn new(models: &'a str, protocol: &'a str, request: &'a Request, evaluation: &Evaluation, faults: &Faults) -> Self {
         let run = &evaluation.runs[0];
         let set = |(index, part): (usize, &'a Part)| {
             let tally = run.tallies[index];
@@ -103,6 +116,7 @@ impl<'a> Origin<'a> {
             shots: request.shots.as_ref().map(|(_, settings)| settings.shots),
             seed: request.seed,
             sets: request.parts.iter().enumerate().map(set).collect(),
+            left_out: LeftOut { crowds: faults.crowds, ignored: faults.ignored, faults: faults.count() },
         }
     }
 }
