@@ -16,15 +16,19 @@ from transformers import CLIPConfig, CLIPModel
 import captions
 import tokenizer
 from crops import IMAGE_MEAN, IMAGE_STD, SIZE
+from muon import Muon
 
 PATCH, WIDTH, LAYERS, TEXT_LAYERS, HEADS, PROJECTION = 8, 128, 6, 3, 4, 128
 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 2400
+    steps: int = 1600
     batch: int = 256
     rate: float = 1.2e-3
+    """AdamW's, of everything but the towers' matrices."""
+    matrix_rate: float = 3e-3
+    """Muon's, of these."""
     warm_up: int = 150
     decay: float = 0.05
     kept_patches: int = 32
@@ -44,16 +48,15 @@ def train(data: Path, held_out: Path, out: Path, work: Path, settings: Settings)
 
     torch.manual_seed(settings.seed)
     model = _model(len(words.get_vocab()))
-    matrices = [p for name, p in model.named_parameters() if p.dim() >= 2 and "embedding" not in name]
-    others = [p for name, p in model.named_parameters() if p.dim() < 2 or "embedding" in name]
-    groups = [{"params": matrices, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+    optimisers = _optimisers(model, settings)
+    highest = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups]
     checkpoint = work / "clip.pt"
     first, spent = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         first, spent = state["step"], state["seconds"]
         print(f"clip: goes on from step {first}", flush=True)
 
@@ -67,14 +70,16 @@ def train(data: Path, held_out: Path, out: Path, work: Path, settings: Settings)
         images, texts = _batch(pictures, whats, chosen, random.Random(f"{settings.seed} {step}"), settings)
 
         done = step / settings.steps
-        rate = settings.rate * min(1.0, (step + 1) / settings.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        share = min(1.0, (step + 1) / settings.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        for group, rate in zip(groups, highest, strict=True):
+            group["lr"] = rate * share
         loss = _loss(model, words, images, texts, settings.kept_patches if done < settings.kept_for else None)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0, math.log(100))
         losses.append(loss.item())
@@ -87,8 +92,8 @@ def train(data: Path, held_out: Path, out: Path, work: Path, settings: Settings)
         if (step + 1) % 200 == 0 or last:
             if not last:
                 print(f"clip: held out {zero_shot(model, words, held_out)}", flush=True)
-            state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1, "seconds": seconds}
-            torch.save(state, checkpoint.with_suffix(".part"))
+            state = {"model": model.state_dict(), "optimisers": [optimiser.state_dict() for optimiser in optimisers]}
+            torch.save(state | {"step": step + 1, "seconds": seconds}, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").rename(checkpoint)
     _write(model, out)
     reached = zero_shot(model, words, held_out)
@@ -131,6 +136,17 @@ def standardised(x: torch.Tensor) -> torch.Tensor:
     """f32 [n, 3, S, S], 0..1, with CLIP's mean and deviation."""
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
     return (x - mean) / std
+
+
+def _optimisers(model: CLIPModel, settings: Settings) -> list[torch.optim.Optimizer]:
+    matrices, others, plain = [], [], []
+    for name, p in model.named_parameters():
+        if p.dim() < 2 or "embedding" in name:
+            plain.append(p)
+        else:
+            (matrices if "encoder.layers" in name else others).append(p)
+    groups = [{"params": others, "weight_decay": settings.decay}, {"params": plain, "weight_decay": 0.0}]
+    return [Muon(matrices, settings.matrix_rate, settings.decay), torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))]
 
 
 def _model(vocabulary: int) -> CLIPModel:

@@ -31,21 +31,22 @@ from torch import Tensor
 import detector_data as data
 import detector_eval as evaluation
 from detector_net import Detector, Raw, detection_loss
+from muon import Muon
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How it is trained."""
 
-    steps: int = 4800
+    steps: int = 6000
     batch: int = 16
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.03
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.05
     warm_up: int = 200
     averaging: float = 0.998
     box_weight: float = 2.0
     # Precision on the calibration scenes at the threshold that becomes uniood's default.
-    precision: float = 0.93
+    precision: float = 0.95
 
 
 SAVE_EVERY = 250
@@ -77,11 +78,13 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)) + 1e-6
 
 
-def optimizer_of(model: Detector, recipe: Recipe) -> torch.optim.Optimizer:
-    weights = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+def optimizers_of(model: Detector, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the convolutions, AdamW for norms, biases and the two outputs."""
+    outputs = {id(weight) for head in model.heads for output in (head.box, head.objectness) for weight in output.parameters()}
+    convolutions = [weight for weight in model.parameters() if weight.ndim > 1 and id(weight) not in outputs]
+    others = [weight for weight in model.parameters() if weight.ndim <= 1 or id(weight) in outputs]
+    muon = Muon(convolutions, recipe.learning_rate, recipe.weight_decay)
+    return [muon, torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)]
 
 
 def average_into(average: Detector, model: Detector, keep: float) -> None:
@@ -106,7 +109,7 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
     torch.manual_seed(frames.seed)
     model = Detector().to(memory_format=torch.channels_last)
     average = copy.deepcopy(model)
-    optimizer = optimizer_of(model, recipe)
+    optimizers = optimizers_of(model, recipe)
     first, seconds = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -114,7 +117,8 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
             raise SystemExit(f"{checkpoint} is of another recipe or seed: remove it, or use another --work")
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         first, seconds = state["step"], state["seconds"]
         print(f"going on at step {first}", flush=True)
 
@@ -123,7 +127,7 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
     batches = frames.order(recipe.batch, first)
     for step in range(first, recipe.steps):
         levels, truth, ignored = frames.batch(next(batches), step)
-        losses.append(train_step(model, optimizer, recipe, step, levels, truth, ignored))
+        losses.append(train_step(model, optimizers, recipe, step, levels, truth, ignored))
         # An average over few steps at first, so that the beginning is forgotten.
         average_into(average, model, min(recipe.averaging, (1 + step) / (10 + step)))
 
@@ -136,23 +140,25 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
             print(f"{progress}  {seconds:.0f} s, {left:.0f} s to go", flush=True)
             losses = []
         if done % SAVE_EVERY == 0 or done == recipe.steps:
-            state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            state = {"model": model.state_dict(), "average": average.state_dict()}
+            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
             save(checkpoint, state | {"step": done, "seconds": seconds, "recipe": asdict(recipe), "seed": frames.seed})
     return average.eval(), seconds
 
 
 def train_step(
-    model: Detector, optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, levels: Tensor, truth: Tensor, ignored: Tensor
+    model: Detector, optimizers: list[torch.optim.Optimizer], recipe: Recipe, step: int, levels: Tensor, truth: Tensor, ignored: Tensor
 ) -> tuple[float, float]:
-    for group in optimizer.param_groups:
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = learning_rate(recipe, step)
     with torch.autocast("cpu", torch.bfloat16):
         found = model(levels)
     box, objectness = detection_loss(found.float(), truth, ignored, *levels.shape[2:])
-    optimizer.zero_grad()
+    model.zero_grad()
     (recipe.box_weight * box + objectness).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return box.item(), objectness.item()
 
 
@@ -223,7 +229,7 @@ def settings(recipe: Recipe, seed: int) -> dict:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--street-world", type=Path, required=True, help="the renderer's binary")
-    parser.add_argument("--work", type=Path, required=True, help="where frames and checkpoints are kept; 7 GB")
+    parser.add_argument("--work", type=Path, required=True, help="where frames and checkpoints are kept; 10 GB")
     parser.add_argument("--out", type=Path, help="the ONNX to write; its numbers go to the same name with .json")
     parser.add_argument("--evaluate", type=Path, metavar="ONNX", help="measure this file instead of training one")
     parser.add_argument("--seed", type=int, default=0)

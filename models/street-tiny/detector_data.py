@@ -72,7 +72,7 @@ def plan(name: str, seeds: int, plain: int, other: int, ood: float, unseen: floa
     return Plan(name, seeds, tuple(shots), ood, unseen)
 
 
-TRAINING = plan("training", TRAINING_SEEDS, plain=4500, other=900, ood=0.65, unseen=0.0)
+TRAINING = plan("training", TRAINING_SEEDS, plain=6000, other=1500, ood=0.65, unseen=0.0)
 CALIBRATION = plan("calibration", CALIBRATION_SEEDS, plain=240, other=60, ood=0.45, unseen=0.0)
 HELD_OUT = plan("held-out", HELD_OUT_SEEDS, plain=450, other=150, ood=0.45, unseen=0.4)
 

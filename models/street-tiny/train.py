@@ -47,7 +47,7 @@ def main() -> None:
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", type=Path, required=True, help="the folder with the programs street-world and uniood")
-    parser.add_argument("--work", type=Path, required=True, help="what is finished is kept here; about 9 GB")
+    parser.add_argument("--work", type=Path, required=True, help="what is finished is kept here; about 12 GB")
     parser.add_argument("--out", type=Path, default=here / "set", help="the model set")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
