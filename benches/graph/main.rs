@@ -182,7 +182,7 @@ fn sgemm(inputs: usize, outputs: usize) -> Vec<u8> {
             output: vec!["y".into()],
             name: "y".into(),
             op_type: "MatMul".into(),
-            attribute: Vec::new(),
+            ..NodeProto::default()
         }],
         initializer: vec![TensorProto {
             dims: vec![i64::try_from(inputs).unwrap(), i64::try_from(outputs).unwrap()],
