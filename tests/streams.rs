@@ -24,7 +24,9 @@ use rand_chacha::{
 use uniood::{
     Error,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream, Ticket, no_abort},
+    engine::{
+        Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream, Ticket, no_abort,
+    },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
     models::ModelSet,

@@ -53,10 +53,8 @@ struct List {
 
 /// Write a set's graphs as ONNX files
 #[derive(Args)]
-#[command(
-    after_help = "Examples: uniood models build street --out street.onnx\n          \
-uniood models build street --precision int8 --data val/instances.json --out street-int8.onnx"
-)]
+#[command(after_help = "Examples: uniood models build street --out street.onnx\n          \
+uniood models build street --precision int8 --data val/instances.json --out street-int8.onnx")]
 struct Build {
     /// Model set, or a bare CLIP folder of Hugging Face
     dir: PathBuf,

@@ -14,8 +14,15 @@ use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension, Ix1};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{Device, EngineConfig, Session, cache};
-use crate::{Error, Result, encode::Features, graph,
-    graph::{Numbers, port}, models::Weights, pair::PairSpec, whole};
+use crate::{
+    Error, Result,
+    encode::Features,
+    graph,
+    graph::{Numbers, port},
+    models::Weights,
+    pair::PairSpec,
+    whole,
+};
 
 /// Pairs that one run of the graph takes.
 const BATCH: usize = 16;
@@ -116,7 +123,8 @@ impl FeatureEncoder {
         let width = models.clip.vision.hidden_size;
         let store = match &mut self.pictures {
             Some(store) => store,
-            none => none.insert(Store::open(&self.config, "pictures", "pictures", |numbers, path| graph::write_pictures(models, numbers, path))?),
+            none => none
+                .insert(Store::open(&self.config, "pictures", "pictures", |numbers, path| graph::write_pictures(models, numbers, path))?),
         };
         let mut found = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(BATCH) {

@@ -53,9 +53,9 @@ impl Precision {
         match (self, device) {
             (Self::Auto | Self::Fp32, device) => Ok((Numbers::Fp32, device.clone())),
             (Self::Int8, Device::Auto | Device::Cpu) => Ok((Numbers::Int8, Device::Cpu)),
-            (Self::Int8, device) => {
-                Err(Error::Setting(format!("precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32")))
-            }
+            (Self::Int8, device) => Err(Error::Setting(format!(
+                "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
+            ))),
             (Self::Fp16, device) => Err(Error::Setting(format!(
                 "precision fp16 cannot be had on device {device} in this version; use fp32, or int8, which is the faster one on a processor"
             ))),

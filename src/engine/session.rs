@@ -262,7 +262,7 @@ impl<'a> Contiguous<'a> {
 
 /// A builder for one device, its execution providers registered.
 fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<SessionBuilder> {
-    let providers = device.providers()?;
+    let providers = device.providers(threads)?;
     let option = |error: ort::Error<SessionBuilder>| Error::Runtime(format!("a session option was refused: {error}"));
     OrtSession::builder(runtime.environment())
         .map_err(|error| Error::Runtime(format!("no session could be started: {error}")))?

@@ -250,7 +250,8 @@ impl Builder {
 
     fn node(&mut self, op: &str, name: String, inputs: &[&Value], attribute: Vec<AttributeProto>) -> Value {
         let input = inputs.iter().map(|value| value.0.clone()).collect();
-        let node = NodeProto { input, output: vec![name.clone()], name: name.clone(), op_type: op.to_owned(), attribute, ..NodeProto::default() };
+        let node =
+            NodeProto { input, output: vec![name.clone()], name: name.clone(), op_type: op.to_owned(), attribute, ..NodeProto::default() };
         self.graph.node.push(node);
         Value(name)
     }

@@ -4,7 +4,7 @@
 //! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`PictureGraph`] is the
 //! tower on pictures alone. [`TextGraph`] is run when the class list changes. Weights appear once, the
 //! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
-//! it on CPU and CUDA and TensorRT and OpenVINO take it whole. The numbers are those of [`crate::attention`],
+//! it on CPU and CUDA and TensorRT and OpenVINO take it whole; [`Numbers::Int8`] gives that up for speed on a processor. The numbers are those of [`crate::attention`],
 //! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
 //!
 //! | graph | inputs | outputs |

@@ -277,7 +277,13 @@ mod tests {
     use super::*;
 
     fn tensor(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
-        TensorProto { dims: dims.to_vec(), data_type: element::F32, name: name.to_owned(), raw_data: Some(bytes(values)), ..TensorProto::default() }
+        TensorProto {
+            dims: dims.to_vec(),
+            data_type: element::F32,
+            name: name.to_owned(),
+            raw_data: Some(bytes(values)),
+            ..TensorProto::default()
+        }
     }
 
     fn node(op: &str, name: &str, inputs: &[&str]) -> NodeProto {
@@ -355,7 +361,12 @@ mod tests {
             .map(|weight| node("MatMul", &format!("layer0/{weight}"), &["x", weight]))
             .collect();
         nodes.extend(["layer/a", "layer0", "layerx/a", "target/layer0/a", "embedding"].map(|name| node("MatMul", name, &["x", "w"])));
-        nodes.extend([transposed, node("MatMul", "layer0/one", &["x"]), node("Conv", "layer0/conv", &["x", "w"]), node("Gemm", "layer0/none", &[])]);
+        nodes.extend([
+            transposed,
+            node("MatMul", "layer0/one", &["x"]),
+            node("Conv", "layer0/conv", &["x", "w"]),
+            node("Gemm", "layer0/none", &[]),
+        ]);
         let graph = GraphProto { node: nodes.clone(), initializer: weights(), ..GraphProto::default() };
         assert_eq!(quantize(graph).node, nodes);
         assert_eq!(quantize(GraphProto::default()), GraphProto::default());
