@@ -11,7 +11,7 @@ use common::completes_within;
 use model_set::golden_set;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, Stream, Ticket, no_abort},
+    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Ticket, no_abort},
     frame::Picture,
     geometry::BBox,
     models::ModelSet,
@@ -25,6 +25,7 @@ fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) 
         models,
         detector: DetectorChoice::Frame,
         device: Device::Cpu,
+        precision: Precision::default(),
         batch_size,
         batch_timeout,
         cache_dir: None,

@@ -24,7 +24,9 @@ use rand_chacha::{
 use uniood::{
     Error,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scheduling, Scope, Stream, Ticket, no_abort},
+    engine::{
+        Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream, Ticket, no_abort,
+    },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
     models::ModelSet,
@@ -38,6 +40,7 @@ fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) 
         models,
         detector: DetectorChoice::Frame,
         device: Device::Cpu,
+        precision: Precision::default(),
         batch_size,
         batch_timeout,
         cache_dir: None,

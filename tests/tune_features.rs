@@ -13,7 +13,7 @@ use ndarray::{Array3, ArrayRef, Dimension};
 use uniood::{
     attention::{inter_image, intra_image},
     encode::{Features, reference::Reference},
-    engine::{DetectorChoice, Device, EngineConfig, FeatureEncoder, Pair},
+    engine::{DetectorChoice, Device, EngineConfig, FeatureEncoder, Pair, Precision},
     models::ModelSet,
 };
 
@@ -25,6 +25,7 @@ fn config(models: ModelSet, cache: &Path) -> EngineConfig {
         models,
         detector: DetectorChoice::Upstream,
         device: Device::Cpu,
+        precision: Precision::default(),
         batch_size: 1,
         batch_timeout: None,
         cache_dir: Some(cache.to_owned()),

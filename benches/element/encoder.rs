@@ -25,7 +25,7 @@ impl Encoder {
     pub(crate) fn open(set: &Set<'_>) -> Self {
         let path = set.dir.join("image.onnx");
         let models = ModelSet::open(set.dir).unwrap();
-        graph::write_vision(&models, &path).unwrap();
+        graph::write_vision(&models, graph::Numbers::Fp32, &path).unwrap();
         let session = Session::from_file("encode", &path, &Device::Cpu, None).unwrap();
         let image = |seed: usize| {
             Array4::from_shape_fn((BATCH, SIZES.image, SIZES.image, 3), |(o, y, x, c)| {

@@ -1,4 +1,4 @@
-//! Speed of the built image graph, as ratios: against sgemm on this machine, and (where a Python with torch is
+//! Speed of the built image graph, as ratios: against sgemm on this machine, in int8 against fp32, and (where a Python with torch is
 //! there) against the same module in PyTorch and exported from it. Prints Markdown.
 //!
 //! `cargo bench --bench graph [-- --repeats N] [-- --write DIR]`; `--write` only writes the folders and graphs.
@@ -24,7 +24,7 @@ use uniood::{
     combiner::Combiner,
     engine::{Device, Session},
     graph::{
-        ImageGraph,
+        ImageGraph, Numbers,
         onnx::{
             Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
             TensorTypeProto, TypeProto, ValueInfoProto, element,
@@ -44,14 +44,18 @@ fn main() {
     for sizes in BASE {
         let dir = kept.as_deref().unwrap_or(temporary.path()).join(sizes.name.replace('/', ""));
         fs::create_dir_all(&dir).unwrap();
-        let graph = write(&sizes, &dir);
+        sizes.write(&dir);
+        let graph = write(&sizes, &dir, Numbers::Fp32);
         if kept.is_some() {
             continue;
         }
         println!("### The built graph, {}\n", sizes.name);
-        println!("{OBJECTS} objects (two images each), {CLASSES} classes, fp32, random weights; {repeats} interleaved repeats.\n");
+        println!(
+            "{OBJECTS} objects (two images each), {CLASSES} classes, fp32 where nothing else is said, random weights; {repeats} interleaved repeats.\n"
+        );
         println!("{}", Figure::HEAD);
         common::print(&against_sgemm(&sizes, &graph, repeats));
+        common::print(&in_int8(&sizes, &dir, &graph, repeats));
         match against_peers(&dir, &graph, repeats) {
             Ok((figures, words)) => {
                 common::print(&figures);
@@ -62,16 +66,16 @@ fn main() {
     }
 }
 
-/// Random weights and their graph.
-fn write(sizes: &Sizes, dir: &Path) -> PathBuf {
-    sizes.write(dir);
+/// The graph of a folder's random weights.
+fn write(sizes: &Sizes, dir: &Path, numbers: Numbers) -> PathBuf {
     let clip = ClipConfig::open(dir).unwrap();
     let weights = Weights::open_folder(dir).unwrap();
     let combiner = Combiner::open(&dir.join("combiner.safetensors"), &clip).unwrap();
-    let graph = dir.join("image.onnx");
+    let graph = dir.join(format!("image-{numbers}.onnx"));
     ImageGraph { name: sizes.name, clip: &clip, weights: &weights, combiner: Some(&combiner), betas: false }
         .build()
         .unwrap()
+        .in_numbers(numbers)
         .write(&graph)
         .unwrap();
     graph
@@ -80,26 +84,8 @@ fn write(sizes: &Sizes, dir: &Path) -> PathBuf {
 /// The rate of a whole run's image tower beside that of one matrix product of the tower's shape, both in the same runtime.
 fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) -> Vec<Figure> {
     let mut encoder = Session::from_file("encode", graph, &Device::Cpu, None).unwrap();
-    let side = sizes.image;
-    let level = |seed: usize| {
-        Array4::from_shape_fn((OBJECTS, side, side, 3), |(o, y, x, c)| {
-            u8::try_from((o * 31 + y * 7 + x * 13 + c * 57 + seed) % 256).unwrap()
-        })
-    };
-    let (target, background) = (level(0), level(99));
-    let has_context = Array1::<f32>::ones(OBJECTS);
-    let text = Array2::from_shape_fn((CLASSES, sizes.embedding), |(c, e)| f32::from(u8::try_from((c * 37 + e * 11) % 101).unwrap()) - 50.0);
-    let mut encode = || {
-        let outputs = encoder.run(&[
-            ("target", target.view().into()),
-            ("background", background.view().into()),
-            ("has_context", has_context.view().into()),
-            ("text", text.view().into()),
-            ("context_text", text.view().into()),
-        ]);
-        let omega: Array2<f32> = outputs.unwrap().take("omega").unwrap();
-        assert!(omega.iter().all(|omega| omega.is_finite()));
-    };
+    let batch = Batch::new(sizes);
+    let mut encode = || assert!(batch.omega(&mut encoder).iter().all(|omega| omega.is_finite()));
     let (rows, width) = (2 * OBJECTS * sizes.tokens(), sizes.width);
     let mut gemm = Session::from_bytes("sgemm", Path::new("sgemm"), &sgemm(width, 4 * width), &Device::Cpu, None).unwrap();
     let x = Array2::<f32>::from_elem((rows, width), 0.5);
@@ -120,6 +106,57 @@ fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) -> Vec<Figure> {
         Figure::new(format!("sgemm (ONNX Runtime's MatMul, {product}), GFLOP/s"), None, &rate[1], 0),
         Figure::new("graph, ms a batch", None, &milliseconds, 1),
     ]
+}
+
+/// The graph in 8-bit integers beside itself in 32-bit floats: speed, and how far omega is off.
+fn in_int8(sizes: &Sizes, dir: &Path, graph: &Path, repeats: usize) -> Vec<Figure> {
+    let int8 = write(sizes, dir, Numbers::Int8);
+    let [mut fp32, mut int8] = [graph, int8.as_path()].map(|graph| Session::from_file("encode", graph, &Device::Cpu, None).unwrap());
+    let batch = Batch::new(sizes);
+    let off = batch.omega(&mut fp32) - batch.omega(&mut int8);
+    let off: Vec<f64> = off.iter().map(|off| f64::from(off.abs())).collect();
+    let most = off.iter().copied().fold(0.0, f64::max);
+    let times = interleaved(repeats, &mut [&mut || drop(batch.omega(&mut fp32)), &mut || drop(batch.omega(&mut int8))]);
+    let ratios: Vec<f64> = times[0].iter().zip(&times[1]).map(|(fp32, int8)| fp32.as_secs_f64() / int8.as_secs_f64()).collect();
+    let milliseconds: Vec<f64> = times[1].iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    vec![
+        Figure::new("int8 ÷ fp32, speed over speed (the goal is for processors with VNNI)", Some(('≥', 2.5)), &ratios, 2),
+        Figure::new("graph in int8, ms a batch", None, &milliseconds, 1),
+        Figure::new("omega in int8, off fp32 at most", Some(('≤', 0.005)), &[most], 5),
+    ]
+}
+
+/// What a run is given.
+struct Batch {
+    target: Array4<u8>,
+    background: Array4<u8>,
+    has_context: Array1<f32>,
+    text: Array2<f32>,
+}
+
+impl Batch {
+    fn new(sizes: &Sizes) -> Self {
+        let side = sizes.image;
+        let level = |seed: usize| {
+            Array4::from_shape_fn((OBJECTS, side, side, 3), |(o, y, x, c)| {
+                u8::try_from((o * 31 + y * 7 + x * 13 + c * 57 + seed) % 256).unwrap()
+            })
+        };
+        let text =
+            Array2::from_shape_fn((CLASSES, sizes.embedding), |(c, e)| f32::from(u8::try_from((c * 37 + e * 11) % 101).unwrap()) - 50.0);
+        Self { target: level(0), background: level(99), has_context: Array1::ones(OBJECTS), text }
+    }
+
+    fn omega(&self, session: &mut Session) -> Array2<f32> {
+        let outputs = session.run(&[
+            ("target", self.target.view().into()),
+            ("background", self.background.view().into()),
+            ("has_context", self.has_context.view().into()),
+            ("text", self.text.view().into()),
+            ("context_text", self.text.view().into()),
+        ]);
+        outputs.unwrap().take("omega").unwrap()
+    }
 }
 
 /// Runs the peers' script on the same folder.
@@ -182,7 +219,7 @@ fn sgemm(inputs: usize, outputs: usize) -> Vec<u8> {
             output: vec!["y".into()],
             name: "y".into(),
             op_type: "MatMul".into(),
-            attribute: Vec::new(),
+            ..NodeProto::default()
         }],
         initializer: vec![TensorProto {
             dims: vec![i64::try_from(inputs).unwrap(), i64::try_from(outputs).unwrap()],

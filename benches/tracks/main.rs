@@ -20,7 +20,7 @@ use street_world::{
 };
 use tally::Tally;
 use uniood::{
-    engine::{DetectorChoice, Device, Engine, EngineConfig},
+    engine::{DetectorChoice, Device, Engine, EngineConfig, Precision},
     models::ModelSet,
     track::{Method, Settings},
 };
@@ -55,6 +55,7 @@ fn main() {
         models: set.clone(),
         detector,
         device: Device::Cpu,
+        precision: Precision::default(),
         batch_size: 16,
         batch_timeout: None,
         cache_dir: None,

@@ -19,6 +19,7 @@ mod models;
 mod offline;
 mod parallel;
 mod plugin;
+mod precision;
 mod recording;
 mod run;
 mod score;

@@ -11,18 +11,20 @@ use clap::{Args, Subcommand};
 use ndarray::Array3;
 use uniood::{
     combiner::Combiner,
-    detect::{Detection, Selection},
     encode::reference::Reference,
-    engine::{self, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, no_abort},
+    engine::{DetectorChoice, Device, Engine, EngineConfig, Precision},
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
-    graph::{ImageGraph, TextGraph},
+    graph::{ImageGraph, Numbers, TextGraph},
     models::{ClipConfig, MANIFEST, ModelSet, Weights},
     pair::{Base, PairSpec, write_pair},
-    verdict::{Scored, Verdict},
 };
 
-use crate::{Outcome, console, settings::Models as Chosen};
+use crate::{
+    Outcome, console,
+    precision::{Guarded, omegas, settings},
+    settings::Models as Chosen,
+};
 
 /// Model sets: what there is, their ONNX files, whether they are sound
 #[derive(Args)]
@@ -51,7 +53,8 @@ struct List {
 
 /// Write a set's graphs as ONNX files
 #[derive(Args)]
-#[command(after_help = "Example: uniood models build street --out street.onnx")]
+#[command(after_help = "Examples: uniood models build street --out street.onnx\n          \
+uniood models build street --precision int8 --data val/instances.json --out street-int8.onnx")]
 struct Build {
     /// Model set, or a bare CLIP folder of Hugging Face
     dir: PathBuf,
@@ -67,14 +70,20 @@ struct Build {
     /// Put out the attention over target and background as well
     #[arg(long)]
     betas: bool,
+    #[command(flatten)]
+    guarded: Guarded,
 }
 
-/// Say whether a set is sound: files, shapes, and the graph's numbers against the plain reference
+/// Say whether a set is sound: files, shapes, the graph's numbers against the plain reference, and what a precision costs it
 #[derive(Args)]
-#[command(after_help = "Example: uniood models check street")]
+#[command(
+    after_help = "Examples: uniood models check street\n          uniood models check street --precision int8 --data val/instances.json"
+)]
 struct Check {
     /// Model set
     dir: PathBuf,
+    #[command(flatten)]
+    guarded: Guarded,
 }
 
 impl Models {
@@ -126,14 +135,21 @@ fn describe(set: &ModelSet) {
 
 impl Build {
     fn run(self) -> Result<Outcome> {
+        let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
         let (name, clip_dir, clip, combiner) = if self.dir.join(MANIFEST).exists() {
             let set = ModelSet::open(&self.dir)?;
             if self.combiner.is_some() {
                 bail!("{} has its own combiner; --combiner is for a bare CLIP folder", self.dir.display());
             }
+            if let Some(said) = self.guarded.check_auroc(&set)? {
+                console::note(said);
+            }
             let combiner = set.combiner_path();
             (set.manifest.name.clone(), set.clip_dir(), set.clip, combiner)
         } else {
+            if self.guarded.data.is_some() {
+                bail!("{} is a bare CLIP folder, which has no classes to tell from others; --data is for a model set", self.dir.display());
+            }
             let clip = ClipConfig::open(&self.dir)?;
             let name = self.dir.file_name().map_or_else(|| "clip".to_owned(), |name| name.to_string_lossy().into_owned());
             (name, self.dir.clone(), clip, self.combiner)
@@ -141,7 +157,7 @@ impl Build {
         let weights = Weights::open_folder(&clip_dir)?;
         let combiner = combiner.map(|path| Combiner::open(&path, &clip)).transpose()?;
         let graph = ImageGraph { name: &name, clip: &clip, weights: &weights, combiner: combiner.as_ref(), betas: self.betas };
-        graph.build()?.write(&self.out)?;
+        graph.build()?.in_numbers(numbers).write(&self.out)?;
         say(&format!("{}", self.out.display()));
         if let Some(text) = &self.text {
             TextGraph { name: &name, clip: &clip, weights: &weights }.build()?.write(text)?;
@@ -156,6 +172,7 @@ const AGREEMENT: f32 = 1e-3;
 
 impl Check {
     fn run(self) -> Result<Outcome> {
+        let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
         let set = ModelSet::open(&self.dir)?;
         let (vision, clip) = (&set.clip.vision, &set.clip);
         say(&format!(
@@ -176,9 +193,10 @@ impl Check {
             models: set.clone(),
             detector,
             device: Device::Cpu,
+            precision: Precision::Fp32,
             batch_size: 2,
             batch_timeout: None,
-            cache_dir: None,
+            cache_dir: self.guarded.cache_dir().map(Path::to_owned),
             threads: None,
         };
         let engine = Engine::open(&config)?;
@@ -186,35 +204,18 @@ impl Check {
             Some(_) => "ok  the image graph and the detector load in ONNX Runtime",
             None => "ok  the image graph loads in ONNX Runtime; the set has no detector",
         });
-        let vocabulary = engine.vocabulary(&set.manifest.classes)?;
+        let settings = settings(&engine)?;
         say("ok  the text graph ran on the set's classes");
 
         let picture = Arc::new(noise());
         let boxes = [BBox { x: 10.0, y: 12.0, w: 60.0, h: 40.0 }, BBox { x: 70.0, y: 30.0, w: 30.0, h: 55.0 }];
-        let detections = boxes.iter().map(|bbox| Detection { bbox: *bbox, confidence: 1.0, label: None }).collect();
-        let settings = FrameSettings {
-            vocabulary,
-            threshold: set.manifest.threshold,
-            calibration: None,
-            selection: Selection::default(),
-            scope: engine::Scope::Object,
-            keep_scores: true,
-        };
-        let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections), settings: Arc::new(settings), tracks: None };
-        let stream = engine.stream();
-        let ticket = stream.submit(job, &no_abort()).map_err(|_| anyhow::anyhow!("the engine was closed"))?;
-        stream.flush();
-        let answer = ticket.wait()?;
-        if let Some(error) = answer.error {
-            bail!("{error}");
-        }
+        let answered = omegas(&engine, &settings, &picture, &boxes)?;
         let vocabulary = reference.vocabulary(&set.manifest.classes, &set.manifest.templates)?;
         let mut furthest = 0_f32;
-        for (object, bbox) in answer.objects.iter().zip(&boxes) {
+        for (omegas, bbox) in answered.iter().zip(&boxes) {
             let (target, background) = pair(&picture, bbox, &PairSpec::new(clip.vision.image_size, clip.image_mean))?;
             let scores = reference.trace(&reference.encode(&target, &background)?, &vocabulary, true).scores;
-            let Verdict::Scored(Scored { omegas: Some(omegas), .. }) = &object.verdict else { bail!("an object was not scored") };
-            for ((_, omega), wanted) in omegas.iter().zip(&scores.omega) {
+            for (omega, wanted) in omegas.iter().zip(&scores.omega) {
                 furthest = furthest.max((omega - wanted).abs());
             }
         }
@@ -224,6 +225,12 @@ impl Check {
             );
         }
         say(&format!("ok  omega agrees with the plain reference to {furthest:.1e}"));
+        if numbers != Numbers::Fp32 {
+            say(&format!("ok  {}", self.guarded.check_omega(&set)?));
+            if let Some(said) = self.guarded.check_auroc(&set)? {
+                say(&format!("ok  {said}"));
+            }
+        }
         Ok(Outcome::Done)
     }
 }

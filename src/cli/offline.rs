@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use uniood::{
     Error,
     data::Faults,
-    engine::{DetectorChoice, Device, EngineConfig},
+    engine::{DetectorChoice, Device, EngineConfig, Precision},
     models::ModelSet,
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct Offline {
     /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
     #[arg(long, default_value = "auto")]
     device: Device,
+    /// What the encoder computes in: auto (fp32), fp32, fp16 (not in this version), int8 (on a processor)
+    #[arg(long, default_value_t = Precision::Auto)]
+    precision: Precision,
     /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     model_cache_dir: Option<PathBuf>,
@@ -55,6 +58,7 @@ impl Offline {
             models,
             detector,
             device: self.device.clone(),
+            precision: self.precision,
             batch_size: 1,
             batch_timeout: None,
             cache_dir: self.model_cache_dir.clone(),

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, Command, ValueEnum, error::ErrorKind};
 use uniood::{
     detect::Selection,
-    engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings},
+    engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Precision},
     models::{ModelSet, shipped},
     track,
     vocabulary::parse_classes,
@@ -81,8 +81,8 @@ pub(crate) struct Settings {
     /// Where the models run: auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
     #[arg(long, default_value_t = Device::Auto)]
     pub(crate) device: Device,
-    /// The numbers the models compute in (fp16 and int8 are not in this version)
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    /// What the encoder computes in: auto (fp32), fp32, fp16 (not in this version), int8 (on a processor)
+    #[arg(long, default_value_t = Precision::Auto)]
     pub(crate) precision: Precision,
     /// Objects that are encoded together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), default_value = "16")]
@@ -160,15 +160,6 @@ pub(crate) enum Scope {
     Both,
 }
 
-/// The numbers the models compute in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    /// What suits the device: fp32 today
-    Auto,
-    /// 32-bit floats
-    Fp32,
-}
-
 impl Settings {
     /// What an engine is made of; `detector` in place of the flag where boxes come from elsewhere.
     pub(crate) fn engine(&self, models: ModelSet, detector: Option<DetectorChoice>) -> EngineConfig {
@@ -181,6 +172,7 @@ impl Settings {
             models,
             detector: detector.unwrap_or_else(flag),
             device: self.device.clone(),
+            precision: self.precision,
             batch_size: self.batch_size as usize,
             batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
             cache_dir: self.model_cache_dir.clone(),
@@ -202,7 +194,7 @@ impl Settings {
             ("object-class", Some(self.object_class.join(","))),
             ("scope", self.scope.to_possible_value().map(|value| value.get_name().to_owned())),
             ("device", text(&self.device)),
-            ("precision", self.precision.to_possible_value().map(|value| value.get_name().to_owned())),
+            ("precision", text(&self.precision)),
             ("batch-size", text(&self.batch_size)),
             ("batch-timeout", text(&self.batch_timeout)),
             ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),

@@ -20,15 +20,26 @@ const NEWS: Duration = Duration::from_secs(20);
 
 /// Evaluates with progress shown; `None` where the user interrupted it.
 pub(crate) fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults) -> Result<Option<Evaluation>> {
+    Ok(evaluate_each(std::slice::from_ref(config), request, faults)?.and_then(|mut evaluations| evaluations.pop()))
+}
+
+/// Evaluates the same with each of these, one after the other.
+pub(crate) fn evaluate_each(configs: &[EngineConfig], request: &Request, faults: &mut Faults) -> Result<Option<Vec<Evaluation>>> {
     watch_interrupts()?;
     let mut shown = Shown::default();
     let mut watch = |progress| {
         shown.show(progress);
         interrupted()
     };
-    let evaluation = eval::evaluate(config, request, faults, &mut watch);
+    // What is broken in the data is told of once.
+    let mut again = Faults::default();
+    let each = configs.iter().enumerate().map(|(index, config)| {
+        let faults = if index == 0 { &mut *faults } else { &mut again };
+        eval::evaluate(config, request, faults, &mut watch)
+    });
+    let evaluations = each.collect();
     shown.finish();
-    ended(evaluation, faults)
+    ended(evaluations, faults)
 }
 
 /// What is shown of an evaluation under way.

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result, cache, graph::SOURCES};
+use crate::{
+    Error, Result, cache,
+    graph::{Numbers, SOURCES},
+};
 
 /// The graph file's name in its folder; its external data lies beside it.
 const GRAPH: &str = "graph.onnx";
@@ -16,6 +19,14 @@ pub(super) fn clip_sources(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     files
+}
+
+/// The kind's name in these numbers.
+pub(super) fn kind(name: &str, numbers: Numbers) -> String {
+    match numbers {
+        Numbers::Fp32 => name.to_owned(),
+        numbers => format!("{name}-{numbers}"),
+    }
 }
 
 /// The graph built from `sources`, from the cache or built now by `build(path)`.

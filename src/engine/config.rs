@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::Device;
+use super::{Device, Precision};
 use crate::models::ModelSet;
 
 /// What an engine is made of; fixed for its life.
@@ -14,6 +14,8 @@ pub struct EngineConfig {
     pub detector: DetectorChoice,
     /// Where the models run.
     pub device: Device,
+    /// What the encoder computes in.
+    pub precision: Precision,
     /// Objects in an encode batch, at least 1.
     pub batch_size: usize,
     /// How long an open batch waits for more, for [`super::Scheduling::Throughput`]; `None`: until it is full or [`super::Stream::flush`].

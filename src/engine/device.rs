@@ -71,14 +71,14 @@ impl Device {
     /// [`Error::Device`] where it has not; [`Error::Runtime`] where there is no ONNX Runtime.
     pub fn usable(&self) -> Result<()> {
         super::Runtime::get()?;
-        self.providers().map(drop)
+        self.providers(1).map(drop)
     }
 
-    /// The execution providers of this device, the best first; none for the processor.
+    /// The execution providers of this device, the best first; none for the processor. `threads` are for those that have threads of their own.
     ///
     /// # Errors
     /// [`Error::Device`] where the loaded ONNX Runtime was built without them.
-    pub(super) fn providers(&self) -> Result<Vec<ExecutionProviderDispatch>> {
+    pub(super) fn providers(&self, threads: usize) -> Result<Vec<ExecutionProviderDispatch>> {
         let cuda = |index: u32| ep::CUDA::default().with_device_id(index.cast_signed()).build().error_on_failure();
         let (available, package, providers) = match self {
             Self::Auto | Self::Cpu => return Ok(Vec::new()),
@@ -88,7 +88,9 @@ impl Device {
                 (ep::TensorRT::is_available(), "onnxruntime-gpu", vec![tensorrt, cuda(*index)])
             }
             Self::OpenVino(name) => {
-                let openvino = ep::OpenVINO::default().with_device_type(name).build().error_on_failure();
+                let openvino = ep::OpenVINO::default().with_device_type(name).with_num_threads(threads);
+                // Left alone it computes in bf16 where the processor has it, which nobody asked for.
+                let openvino = openvino.with_precision("FP32").build().error_on_failure();
                 (ep::OpenVINO::is_available(), "onnxruntime-openvino", vec![openvino])
             }
         };

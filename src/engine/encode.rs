@@ -5,11 +5,16 @@ use std::{path::PathBuf, time::Instant};
 use ndarray::{Array2, ArrayView1, ArrayView4};
 
 use super::{Device, EngineConfig, EngineHub, Session, batch::Batch, cache, session::Terminator};
-use crate::{Error, Result, graph, score::ClassScores};
+use crate::{
+    Error, Result,
+    graph::{self, Numbers},
+    score::ClassScores,
+};
 
 /// The dual encoder with its session. `ObjectPair* ─▶ DualEncoding* ─▶ ClassScores*`, all inside the graph.
 pub(super) struct Encoder {
     session: Session,
+    numbers: Numbers,
     side: usize,
 }
 
@@ -17,15 +22,21 @@ impl Encoder {
     /// Builds the set's graph, or takes it from the cache, and loads it.
     pub(super) fn open(config: &EngineConfig) -> Result<Self> {
         let models = &config.models;
+        let (numbers, device) = config.precision.on(&config.device)?;
         let mut sources = cache::clip_sources(&models.clip_dir());
         sources.extend(models.combiner_path());
-        let path: PathBuf = cache::graph(config.cache_dir.as_deref(), "vision", &sources, |path| graph::write_vision(models, path))?;
-        let session = Session::from_file("encode", &path, &config.device, config.threads)?;
-        Ok(Self { session, side: models.clip.vision.image_size })
+        let kind = cache::kind("vision", numbers);
+        let path: PathBuf = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| graph::write_vision(models, numbers, path))?;
+        let session = Session::from_file("encode", &path, &device, config.threads)?;
+        Ok(Self { session, numbers, side: models.clip.vision.image_size })
     }
 
     pub(super) const fn device(&self) -> &Device {
         self.session.device()
+    }
+
+    pub(super) const fn numbers(&self) -> Numbers {
+        self.numbers
     }
 
     pub(super) fn terminator(&self) -> Terminator {

@@ -13,8 +13,16 @@ use std::{
 use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension, Ix1};
 use safetensors::{Dtype, tensor::TensorView};
 
-use super::{EngineConfig, Session, cache};
-use crate::{Error, Result, encode::Features, graph, graph::port, models::Weights, pair::PairSpec, whole};
+use super::{Device, EngineConfig, Session, cache};
+use crate::{
+    Error, Result,
+    encode::Features,
+    graph,
+    graph::{Numbers, port},
+    models::Weights,
+    pair::PairSpec,
+    whole,
+};
 
 /// Pairs that one run of the graph takes.
 const BATCH: usize = 16;
@@ -33,6 +41,8 @@ pub struct FeatureEncoder {
 struct Store {
     graph: PathBuf,
     kept: PathBuf,
+    /// Where the graph runs.
+    device: Device,
     /// Loaded when something is met that is not kept.
     session: Option<Session>,
 }
@@ -66,7 +76,7 @@ impl FeatureEncoder {
     fn create(config: &EngineConfig, values: bool) -> Result<Self> {
         let models = &config.models;
         let kind = if values { "features-values" } else { "features" };
-        let pairs = Store::open(config, kind, "pairs", |path| graph::write_features(models, values, path))?;
+        let pairs = Store::open(config, kind, "pairs", |numbers, path| graph::write_features(models, values, numbers, path))?;
         let spec = PairSpec::new(models.clip.vision.image_size, models.clip.image_mean);
         Ok(Self { config: config.clone(), spec, values, pairs, pictures: None })
     }
@@ -113,7 +123,8 @@ impl FeatureEncoder {
         let width = models.clip.vision.hidden_size;
         let store = match &mut self.pictures {
             Some(store) => store,
-            none => none.insert(Store::open(&self.config, "pictures", "pictures", |path| graph::write_pictures(models, path))?),
+            none => none
+                .insert(Store::open(&self.config, "pictures", "pictures", |numbers, path| graph::write_pictures(models, numbers, path))?),
         };
         let mut found = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(BATCH) {
@@ -175,12 +186,13 @@ impl FeatureEncoder {
 }
 
 impl Store {
-    fn open(config: &EngineConfig, kind: &str, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+    fn open(config: &EngineConfig, kind: &str, name: &str, build: impl FnOnce(Numbers, &Path) -> Result<()>) -> Result<Self> {
+        let (numbers, device) = config.precision.on(&config.device)?;
         let sources = cache::clip_sources(&config.models.clip_dir());
-        let graph = cache::graph(config.cache_dir.as_deref(), kind, &sources, build)?;
+        let graph = cache::graph(config.cache_dir.as_deref(), &cache::kind(kind, numbers), &sources, |path| build(numbers, path))?;
         let kept = graph.with_file_name(name);
         fs::create_dir_all(&kept).map_err(Error::file("create", &kept))?;
-        Ok(Self { graph, kept, session: None })
+        Ok(Self { graph, kept, device, session: None })
     }
 
     /// Where what comes of these levels lies.
@@ -195,7 +207,7 @@ impl Store {
     fn session(&mut self, config: &EngineConfig) -> Result<&mut Session> {
         Ok(match &mut self.session {
             Some(session) => session,
-            none => none.insert(Session::from_file("encode", &self.graph, &config.device, config.threads)?),
+            none => none.insert(Session::from_file("encode", &self.graph, &self.device, config.threads)?),
         })
     }
 }

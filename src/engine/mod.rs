@@ -19,6 +19,7 @@ mod encode;
 mod features;
 mod hub;
 mod job;
+mod precision;
 mod registry;
 mod runtime;
 mod session;
@@ -48,6 +49,7 @@ pub use detector::Detector;
 pub use device::Device;
 pub use features::{FeatureEncoder, Pair};
 pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
+pub use precision::Precision;
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
 pub use session::{Element, Input, Outputs, Port, Session};
 pub use stages::{StageTimes, Times};
@@ -61,7 +63,7 @@ use self::{
     session::Terminator,
     turns::StreamKey,
 };
-use crate::{Error, Result, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};
+use crate::{Error, Result, graph::Numbers, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};
 
 /// What waits for each stage.
 type EngineHub = Hub<ToDetect, ToBatch, Batch>;
@@ -95,9 +97,10 @@ impl Engine {
         let encoder = encode::Encoder::open(config)?;
         let detector = detector::Detector::open(config)?;
         let terminator = encoder.terminator();
-        let device_words = match encoder.device() {
-            device @ Device::Cpu => format!("{device} ({} threads)", encoder.threads()),
-            device => device.to_string(),
+        let device_words = match (encoder.device(), encoder.numbers()) {
+            (device @ Device::Cpu, Numbers::Fp32) => format!("{device} ({} threads)", encoder.threads()),
+            (device @ Device::Cpu, numbers) => format!("{device} ({} threads, {numbers})", encoder.threads()),
+            (device, _) => device.to_string(),
         };
 
         let closing = Closing { size: config.batch_size.max(1), timeout: config.batch_timeout };

@@ -61,7 +61,7 @@ fn difference(ours: &EngineConfig, theirs: &EngineConfig) -> Option<(&'static st
 }
 
 /// What an engine is made of, in the words of the element's properties.
-fn named(config: &EngineConfig) -> [(&'static str, String); 7] {
+fn named(config: &EngineConfig) -> [(&'static str, String); 8] {
     let path = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let detector = match &config.detector {
         DetectorChoice::Set => "the set's".to_owned(),
@@ -73,6 +73,7 @@ fn named(config: &EngineConfig) -> [(&'static str, String); 7] {
         ("model-dir", path(&config.models.dir)),
         ("detector", detector),
         ("device", config.device.to_string()),
+        ("precision", config.precision.to_string()),
         ("batch-size", config.batch_size.to_string()),
         ("batch-timeout", config.batch_timeout.map_or_else(|| "-1".to_owned(), |timeout| timeout.as_millis().to_string())),
         ("model-cache-dir", config.cache_dir.as_deref().map_or_else(|| "the user's cache".to_owned(), path)),

@@ -250,7 +250,8 @@ impl Builder {
 
     fn node(&mut self, op: &str, name: String, inputs: &[&Value], attribute: Vec<AttributeProto>) -> Value {
         let input = inputs.iter().map(|value| value.0.clone()).collect();
-        let node = NodeProto { input, output: vec![name.clone()], name: name.clone(), op_type: op.to_owned(), attribute };
+        let node =
+            NodeProto { input, output: vec![name.clone()], name: name.clone(), op_type: op.to_owned(), attribute, ..NodeProto::default() };
         self.graph.node.push(node);
         Value(name)
     }
@@ -281,7 +282,7 @@ fn port(name: &str, elem_type: i32, sides: &[Side]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), i: Some(value), r#type: 2, ..AttributeProto::default() }
 }
 
@@ -289,6 +290,6 @@ fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f: Some(value), r#type: 1, ..AttributeProto::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type: 7, ..AttributeProto::default() }
 }

@@ -4,7 +4,7 @@
 //! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`PictureGraph`] is the
 //! tower on pictures alone. [`TextGraph`] is run when the class list changes. Weights appear once, the
 //! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
-//! it on CPU and CUDA and TensorRT and OpenVINO take it whole. The numbers are those of [`crate::attention`],
+//! it on CPU and CUDA and TensorRT and OpenVINO take it whole; [`Numbers::Int8`] gives that up for speed on a processor. The numbers are those of [`crate::attention`],
 //! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
 //!
 //! | graph | inputs | outputs |
@@ -22,13 +22,14 @@ mod features;
 mod image;
 mod model;
 pub mod onnx;
+mod quantize;
 mod text;
 mod tower;
 mod transformer;
 
 pub use model::{Model, OPSET};
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use crate::{
     Result,
@@ -40,7 +41,7 @@ use crate::{
 pub const SCHEMA: &str = "uniood.graph/1";
 
 /// The source of everything that decides what a graph is: a cached graph is only as good as the code that built it.
-pub(crate) const SOURCES: [&str; 10] = [
+pub(crate) const SOURCES: [&str; 11] = [
     include_str!("builder.rs"),
     include_str!("combiner.rs"),
     include_str!("features.rs"),
@@ -48,10 +49,30 @@ pub(crate) const SOURCES: [&str; 10] = [
     include_str!("mod.rs"),
     include_str!("model.rs"),
     include_str!("onnx.rs"),
+    include_str!("quantize.rs"),
     include_str!("text.rs"),
     include_str!("tower.rs"),
     include_str!("transformer.rs"),
 ];
+
+/// What a graph computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Numbers {
+    /// 32-bit floats.
+    #[default]
+    Fp32,
+    /// 8-bit integers in the layers of the image tower, 32-bit floats around them. For ONNX Runtime on a processor.
+    Int8,
+}
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+        })
+    }
+}
 
 /// Names of inputs and outputs.
 pub mod port {
@@ -97,12 +118,12 @@ pub mod port {
 ///
 /// # Errors
 /// [`crate::Error::File`], [`crate::Error::Content`] or [`crate::Error::ModelSet`] for weights that are missing, broken or do not fit.
-pub fn write_vision(models: &ModelSet, path: &Path) -> Result<()> {
+pub fn write_vision(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
     let weights = Weights::open_folder(&models.clip_dir())?;
     let combiner = models.combiner_path().map(|path| Combiner::open(&path, &models.clip)).transpose()?;
     let graph =
         ImageGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, combiner: combiner.as_ref(), betas: false };
-    graph.build()?.write(path)
+    graph.build()?.in_numbers(numbers).write(path)
 }
 
 /// Builds a model set's text graph and writes it to `path`.
@@ -118,18 +139,18 @@ pub fn write_text(models: &ModelSet, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// As [`write_vision`].
-pub fn write_features(models: &ModelSet, values: bool, path: &Path) -> Result<()> {
+pub fn write_features(models: &ModelSet, values: bool, numbers: Numbers, path: &Path) -> Result<()> {
     let weights = Weights::open_folder(&models.clip_dir())?;
-    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, values }.build()?.write(path)
+    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, values }.build()?.in_numbers(numbers).write(path)
 }
 
 /// Builds a model set's graph of pictures alone and writes it to `path`.
 ///
 /// # Errors
 /// As [`write_vision`].
-pub fn write_pictures(models: &ModelSet, path: &Path) -> Result<()> {
+pub fn write_pictures(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
     let weights = Weights::open_folder(&models.clip_dir())?;
-    PictureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
+    PictureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.in_numbers(numbers).write(path)
 }
 
 /// What the image graph is made of.

@@ -8,7 +8,11 @@ use std::{
 
 use prost::Message;
 
-use super::onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
+use super::{
+    Numbers,
+    onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto},
+    quantize::{RUNTIME_DOMAIN, quantize},
+};
 use crate::{
     Error, Result,
     whole::{self, with_suffix},
@@ -48,6 +52,22 @@ impl Model {
             metadata_props: vec![entry("schema", schema), entry("name", name)],
         };
         Self { proto }
+    }
+
+    /// The model in other numbers than the 32-bit floats that it was built in.
+    #[must_use]
+    pub fn in_numbers(mut self, numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::Fp32 => {}
+            Numbers::Int8 => {
+                self.proto.graph = self.proto.graph.map(quantize);
+                let (domain, version) = RUNTIME_DOMAIN;
+                self.proto.opset_import.push(OperatorSetIdProto { domain: domain.to_owned(), version });
+            }
+        }
+        let precision = StringStringEntryProto { key: "precision".to_owned(), value: numbers.to_string() };
+        self.proto.metadata_props.push(precision);
+        self
     }
 
     /// The protobuf.

@@ -90,6 +90,9 @@ pub struct NodeProto {
     /// Its settings.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Where the operator comes from; empty: ONNX's own.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 /// One setting of an operation. The checker wants the field of its kind present even where it is 0.
@@ -198,6 +201,8 @@ pub mod element {
     pub const F32: i32 = 1;
     /// `uint8`
     pub const U8: i32 = 2;
+    /// `int8`
+    pub const I8: i32 = 3;
     /// `int64`
     pub const I64: i32 = 7;
 }

@@ -1,6 +1,7 @@
 //! The enumerated properties. Nicks are what users write on a launch line.
 
 use gst::glib;
+use uniood::engine;
 
 /// `scope`: what gets a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
@@ -50,14 +51,14 @@ pub enum SchedulingPolicy {
     Throughput,
 }
 
-/// `precision`: the numbers the models compute in.
+/// `precision`: what the encoder computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstUniOodPrecision")]
 pub enum Precision {
-    /// What the device does best without changing verdicts: fp32 in this version.
+    /// What the model was trained for: fp32.
     #[default]
-    #[enum_value(name = "Auto: fp32 in this version", nick = "auto")]
+    #[enum_value(name = "Auto: fp32", nick = "auto")]
     Auto,
     /// 32-bit floats.
     #[enum_value(name = "32-bit floats", nick = "fp32")]
@@ -66,8 +67,20 @@ pub enum Precision {
     #[enum_value(name = "16-bit floats (not in this version)", nick = "fp16")]
     Fp16,
     /// 8-bit integers.
-    #[enum_value(name = "8-bit integers (not in this version)", nick = "int8")]
+    #[enum_value(name = "8-bit integers in the image tower's layers, on a processor", nick = "int8")]
     Int8,
+}
+
+impl Precision {
+    /// The engine's word for it.
+    pub(crate) const fn engine(self) -> engine::Precision {
+        match self {
+            Self::Auto => engine::Precision::Auto,
+            Self::Fp32 => engine::Precision::Fp32,
+            Self::Fp16 => engine::Precision::Fp16,
+            Self::Int8 => engine::Precision::Int8,
+        }
+    }
 }
 
 /// `background`: how the background image of an object is encoded.

@@ -95,6 +95,7 @@ pub(crate) struct EngineKey {
     model_dir: Option<PathBuf>,
     pub(crate) detector: DetectorChoice,
     device: Device,
+    precision: engine::Precision,
     batch_size: usize,
     batch_timeout: Option<Duration>,
     cache_dir: Option<PathBuf>,
@@ -125,6 +126,7 @@ impl EngineKey {
             models: ModelSet::open_or_shipped(self.model_dir.as_deref(), self.cache_dir.as_deref())?,
             detector: self.detector.clone(),
             device: self.device.clone(),
+            precision: self.precision,
             batch_size: self.batch_size,
             batch_timeout: self.batch_timeout,
             cache_dir: self.cache_dir.clone(),
@@ -149,6 +151,7 @@ impl Settings {
                 Some(file) => DetectorChoice::File(file.into()),
             },
             device: filled(self.device.as_deref()).unwrap_or("auto").parse()?,
+            precision: self.precision.engine(),
             batch_size: self.batch_size as usize,
             batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
             cache_dir: filled(self.model_cache_dir.as_deref()).map(PathBuf::from),
@@ -231,7 +234,6 @@ impl Settings {
             }
             Err(Error::Setting(format!("this version cannot do {property} with another value than {value}; leave {property}={value}")))
         };
-        unless(matches!(self.precision, Precision::Auto | Precision::Fp32), "precision", "auto")?;
         unless(self.background == Background::Exact, "background", "exact")
     }
 }
@@ -292,11 +294,7 @@ mod tests {
     #[test]
     fn what_later_versions_bring_takes_its_neutral_value_alone() {
         assert!(Settings::default().check_neutral().is_ok());
-        for (settings, name) in [
-            (Settings { precision: Precision::Fp16, ..Settings::default() }, "precision"),
-            (Settings { background: Background::Shared, ..Settings::default() }, "background"),
-        ] {
-            assert!(settings.check_neutral().unwrap_err().to_string().contains(&format!("do {name} with")));
-        }
+        let shared = Settings { background: Background::Shared, ..Settings::default() };
+        assert!(shared.check_neutral().unwrap_err().to_string().contains("do background with"));
     }
 }

@@ -187,23 +187,48 @@ fn a_calibrated_sets_threshold_is_the_streams_and_gives_percentiles() {
 fn what_later_versions_bring_is_refused_at_start_and_kept_neutral_while_playing() {
     completes_within(HANG, || {
         let set = ModelSet::golden();
-        for (name, value, neutral) in [("precision", "fp16", "auto"), ("background", "shared", "exact")] {
-            let fresh = filter(&set);
-            fresh.set_property_from_str(name, value);
-            let bus = gst::Bus::new();
-            fresh.set_bus(Some(&bus));
-            assert!(fresh.set_state(gst::State::Paused).is_err(), "{name}");
-            let sentence = first_error(&bus);
-            assert!(sentence.contains(name) && sentence.contains(&format!("leave {name}=")), "{sentence}");
-            fresh.set_state(gst::State::Null).unwrap();
+        let (name, value, neutral) = ("background", "shared", "exact");
+        let fresh = filter(&set);
+        fresh.set_property_from_str(name, value);
+        let bus = gst::Bus::new();
+        fresh.set_bus(Some(&bus));
+        assert!(fresh.set_state(gst::State::Paused).is_err(), "{name}");
+        let sentence = first_error(&bus);
+        assert!(sentence.contains(name) && sentence.contains(&format!("leave {name}=")), "{sentence}");
+        fresh.set_state(gst::State::Null).unwrap();
 
-            fresh.set_property_from_str(name, neutral);
-            let rig = Rig::new(fresh);
-            rig.filter.set_property_from_str(name, value);
-            let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
-            assert!(said(&warning).contains(name), "{}", said(&warning));
-            assert!(!shown(&rig.filter, name).to_lowercase().contains(value), "{name} is {}", shown(&rig.filter, name));
-        }
+        fresh.set_property_from_str(name, neutral);
+        let rig = Rig::new(fresh);
+        rig.filter.set_property_from_str(name, value);
+        let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
+        assert!(said(&warning).contains(name), "{}", said(&warning));
+        assert!(!shown(&rig.filter, name).to_lowercase().contains(value), "{name} is {}", shown(&rig.filter, name));
+    });
+}
+
+#[test]
+fn the_encoder_computes_in_the_precision_that_was_asked_for_or_the_start_fails() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        init();
+        let info = info(VideoFormat::I420, 96, 64);
+        let [fp32, int8] = ["fp32", "int8"].map(|precision| {
+            let filter = filter(&set);
+            filter.set_property_from_str("precision", precision);
+            let rig = Rig::new(filter);
+            rig.start(&info);
+            scored(&rig, &info, 0).omega
+        });
+        assert!((fp32 - int8).abs() > 0.0 && (fp32 - int8).abs() < 0.05, "{int8} for {fp32}");
+
+        let half = filter(&set);
+        half.set_property_from_str("precision", "fp16");
+        let bus = gst::Bus::new();
+        half.set_bus(Some(&bus));
+        assert!(half.set_state(gst::State::Paused).is_err());
+        let sentence = first_error(&bus);
+        assert!(sentence.contains("precision fp16 cannot be had"), "{sentence}");
+        half.set_state(gst::State::Null).unwrap();
     });
 }
 

@@ -1,0 +1,91 @@
+//! What the encoder computes in: the words for it, and what a device can do.
+
+use std::{fmt, str::FromStr};
+
+use super::Device;
+use crate::{Error, Result, graph::Numbers};
+
+/// What the encoder computes in; parsed from `auto`, `fp32`, `fp16`, `int8`. Detector and text tower are not touched by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// What the model was trained for: fp32.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    Fp16,
+    /// 8-bit integers in the image tower's layers.
+    Int8,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "fp32" => Ok(Self::Fp32),
+            "fp16" => Ok(Self::Fp16),
+            "int8" => Ok(Self::Int8),
+            _ => Err(Error::Setting(format!("precision `{text}` is unknown; use auto, fp32, fp16 or int8"))),
+        }
+    }
+}
+
+impl Precision {
+    /// What the encoder computes in on a device, and where: int8 runs on the processor, also where the device is left open.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the device cannot compute in it.
+    pub fn on(self, device: &Device) -> Result<(Numbers, Device)> {
+        match (self, device) {
+            (Self::Auto | Self::Fp32, device) => Ok((Numbers::Fp32, device.clone())),
+            (Self::Int8, Device::Auto | Device::Cpu) => Ok((Numbers::Int8, Device::Cpu)),
+            (Self::Int8, device) => Err(Error::Setting(format!(
+                "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
+            ))),
+            (Self::Fp16, device) => Err(Error::Setting(format!(
+                "precision fp16 cannot be had on device {device} in this version; use fp32, or int8, which is the faster one on a processor"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_and_written_back_and_others_refused() {
+        for precision in [Precision::Auto, Precision::Fp32, Precision::Fp16, Precision::Int8] {
+            assert_eq!(precision.to_string().to_uppercase().parse::<Precision>().unwrap(), precision);
+        }
+        for text in ["", "bf16", "int4", "fp 32"] {
+            assert!(text.parse::<Precision>().unwrap_err().to_string().contains("fp16 or int8"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_computes_in_what_was_asked_for_or_says_that_it_cannot() {
+        assert_eq!(Precision::Auto.on(&Device::Cuda(1)).unwrap(), (Numbers::Fp32, Device::Cuda(1)));
+        assert_eq!(Precision::Int8.on(&Device::Auto).unwrap(), (Numbers::Int8, Device::Cpu));
+        for (precision, device) in
+            [(Precision::Int8, Device::Cuda(0)), (Precision::Int8, Device::OpenVino("CPU".to_owned())), (Precision::Fp16, Device::Cpu)]
+        {
+            let sentence = precision.on(&device).unwrap_err().to_string();
+            assert!(sentence.contains(&precision.to_string()) && sentence.contains(&device.to_string()), "{sentence}");
+        }
+    }
+}
