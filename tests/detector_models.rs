@@ -17,7 +17,7 @@ use uniood::{
     engine::{Device, Input, Session},
     frame::FrameSource as _,
     geometry::BBox,
-    models::{Layout, Resize},
+    models::{DetectorManifest, Layout, Resize},
     picture,
 };
 
@@ -77,17 +77,14 @@ struct ReferenceImage {
 struct Model {
     session: Session,
     spec: DetectorSpec,
-    input: String,
-    output: String,
 }
 
 impl Model {
     fn open(file: &Path, layout: Layout, resize: Option<Resize>, labels: &[String]) -> Self {
         let session = Session::from_file("detect", file, &Device::Cpu, Some(1)).unwrap();
-        let (input, output) = (&session.inputs()[0], &session.outputs()[0]);
-        let spec = DetectorSpec::new(file, layout, resize, labels, &input.shape, &output.shape).unwrap();
-        let (input, output) = (input.name.clone(), output.name.clone());
-        Self { session, spec, input, output }
+        let manifest = DetectorManifest { layout: Some(layout), resize, labels: labels.to_vec(), ..DetectorManifest::default() };
+        let spec = DetectorSpec::new(file, &manifest, session.inputs(), session.outputs()).unwrap();
+        Self { session, spec }
     }
 
     fn detect(&mut self, file: &Path, selection: &Selection) -> (Vec<Detection>, (u32, u32)) {
@@ -96,9 +93,9 @@ impl Model {
         let mut values = vec![0.0; self.spec.input_len()];
         let mapping = preprocess(&frame, &self.spec, &mut values).unwrap();
         let values = ArrayView4::from_shape((1, 3, self.spec.height, self.spec.width), &values).unwrap();
-        let mut outputs = self.session.run(&[(self.input.as_str(), Input::from(values))]).unwrap();
-        let output = outputs.take::<ndarray::IxDyn>(&self.output).unwrap();
-        (decode(output.view(), &mapping, &self.spec, selection).unwrap(), (frame.width(), frame.height()))
+        let mut outputs = self.session.run(&[(self.spec.input.as_str(), Input::from(values))]).unwrap();
+        let output = outputs.take::<ndarray::IxDyn>(&self.spec.outputs[0]).unwrap();
+        (decode(&[output.view()], &mapping, &self.spec, selection).unwrap(), (frame.width(), frame.height()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! A detector's output to boxes in the frame. `Frame ─▶ Detection*`, second half.
 
-use ndarray::{ArrayView2, ArrayViewD, Axis, Ix3};
+use ndarray::{ArrayView, ArrayViewD, Axis, Dimension, Ix1, Ix2};
 
-use super::{Detection, DetectorLabel, DetectorSpec, Mapping, Selection, nms, yolov8, yolox};
+use super::{Detection, DetectorLabel, DetectorSpec, Mapping, Selection, contract::form, detr, nms, rtdetr, spec::anchors, yolov8, yolox};
 use crate::{
     Error, Result,
     geometry::{BBox, Rect},
-    models::Layout,
+    models::{Layout, Scores},
 };
 
 /// One box of the output, in input pixels until [`decode`] maps it.
@@ -19,46 +19,78 @@ pub(super) struct Candidate {
 
 /// The objects of one frame, the most confident first, clipped to the frame.
 ///
-/// `output` is one frame's: `[1, A, 5+K]` or `[1, 4+K, A]`. Boxes with a number that is not finite, without area in
-/// the frame, or not selected are dropped; what is left goes through class-agnostic NMS. [`Selection::max_objects`] does
+/// `outputs` are one frame's, N = 1, in the order of [`DetectorSpec::outputs`]. Boxes with a number that is not finite, without
+/// area in the frame, or not selected are dropped; what is left goes through class-agnostic NMS. [`Selection::max_objects`] does
 /// not apply: who scores the objects decides that.
 ///
 /// # Errors
-/// [`Error::Inference`] naming the shape found and the shape wanted.
-pub fn decode(output: ArrayViewD<'_, f32>, mapping: &Mapping, spec: &DetectorSpec, selection: &Selection) -> Result<Vec<Detection>> {
-    let output = frame_output(output, spec)?;
-    let candidates = match spec.layout {
-        Layout::Yolox => select(yolox::decode(&output, spec), mapping, spec, selection),
-        Layout::Yolov8 => select(yolov8::decode(&output), mapping, spec, selection),
+/// [`Error::Inference`] naming the shapes found and wanted, or a label that is not on the list.
+pub fn decode(outputs: &[ArrayViewD<'_, f32>], mapping: &Mapping, spec: &DetectorSpec, selection: &Selection) -> Result<Vec<Detection>> {
+    let candidates = candidates(outputs, spec).ok_or_else(|| misfit(outputs, spec))?;
+    let candidates = nms::suppress(select(candidates, mapping, spec, selection), selection.iou_threshold);
+    let detection = |Candidate { bbox, class, score }: Candidate| {
+        let name = spec.labels.get(class).ok_or_else(|| {
+            inference(format!(
+                "a box has the label {class}, and there are {} names; give the detector's `labels` in uniood.json",
+                spec.labels.len()
+            ))
+        })?;
+        let label = u32::try_from(class).ok().map(|id| DetectorLabel { id, name: name.clone() });
+        Ok(Detection { bbox: bbox.clipped(mapping.width, mapping.height), confidence: score.min(1.0), label })
     };
-    let detection = |candidate: Candidate| Detection {
-        bbox: candidate.bbox.clipped(mapping.width, mapping.height),
-        confidence: candidate.score.min(1.0),
-        label: u32::try_from(candidate.class).ok().map(|id| DetectorLabel { id, name: spec.labels[candidate.class].clone() }),
-    };
-    Ok(nms::suppress(candidates, selection.iou_threshold).into_iter().map(detection).collect())
+    candidates.into_iter().map(detection).collect()
 }
 
-/// The two-sided part of a `[1, …]` output of the right shape.
-fn frame_output<'a>(output: ArrayViewD<'a, f32>, spec: &DetectorSpec) -> Result<ArrayView2<'a, f32>> {
-    let shape = output.shape().to_vec();
-    let fits = match (shape.as_slice(), spec.layout) {
-        (&[1, boxes, numbers], Layout::Yolox) => numbers == spec.numbers() && Some(boxes) == spec.anchors(),
-        (&[1, numbers, _], Layout::Yolov8) => numbers == spec.numbers(),
-        _ => false,
-    };
-    match output.into_dimensionality::<Ix3>() {
-        Ok(output) if fits => Ok(output.index_axis_move(Axis(0), 0)),
-        _ => Err(Error::Inference {
-            stage: "detect",
-            problem: format!(
-                "the output's shape is {shape:?}; wanted {} with N = 1, K = {}{}",
-                spec.form(),
-                spec.labels.len(),
-                spec.anchors().map(|anchors| format!(", A = {anchors}")).unwrap_or_default()
-            ),
-        }),
-    }
+/// The boxes of the output; `None` where it has another shape.
+fn candidates<'a>(outputs: &[ArrayViewD<'a, f32>], spec: &DetectorSpec) -> Option<Box<dyn Iterator<Item = Candidate> + 'a>> {
+    let classes = spec.labels.len();
+    Some(match (spec.layout, outputs) {
+        (Layout::Yolox, [grid]) => {
+            let grid = of_frame::<Ix2>(grid)?;
+            let fits = Some(grid.nrows()) == anchors(spec.width, spec.height) && grid.ncols() == classes + 5;
+            Box::new(yolox::decode(fits.then_some(&grid)?, spec))
+        }
+        (Layout::Yolov8, [columns]) => {
+            let columns = of_frame::<Ix2>(columns)?;
+            Box::new(yolov8::decode((columns.nrows() == classes + 4).then_some(&columns)?))
+        }
+        (Layout::Detr | Layout::Owlv2, [boxes, logits]) => {
+            let boxes = of_frame::<Ix2>(boxes)?;
+            // OWLv2's objectness comes without a side for the classes.
+            let logits = of_frame::<Ix2>(logits).or_else(|| Some(of_frame::<Ix1>(logits)?.insert_axis(Axis(1))))?;
+            let numbers = classes + usize::from(spec.scores == Scores::Softmax);
+            let fits = boxes.dim() == (logits.nrows(), 4) && logits.ncols() == numbers;
+            Box::new(detr::decode(fits.then_some(boxes)?, logits, spec))
+        }
+        (Layout::Rtdetr, [labels, boxes, scores]) => {
+            let (labels, boxes, scores) = (of_frame::<Ix1>(labels)?, of_frame::<Ix2>(boxes)?, of_frame::<Ix1>(scores)?);
+            let fits = boxes.dim() == (labels.len(), 4) && scores.len() == labels.len();
+            Box::new(rtdetr::decode(labels, fits.then_some(boxes)?, scores))
+        }
+        _ => return None,
+    })
+}
+
+/// An output without its first side, where that is 1 and `D` sides are left.
+fn of_frame<'a, D: Dimension>(output: &ArrayViewD<'a, f32>) -> Option<ArrayView<'a, f32, D>> {
+    let is_one = output.shape().first() == Some(&1);
+    is_one.then(|| output.clone().index_axis_move(Axis(0), 0))?.into_dimensionality().ok()
+}
+
+fn misfit(outputs: &[ArrayViewD<'_, f32>], spec: &DetectorSpec) -> Error {
+    let shapes: Vec<String> = outputs.iter().map(|output| format!("{:?}", output.shape())).collect();
+    let anchors = if spec.layout == Layout::Yolox { anchors(spec.width, spec.height) } else { None };
+    inference(format!(
+        "the outputs' shapes are {}; wanted {} with N = 1, K = {}{}",
+        shapes.join(", "),
+        form(spec.layout),
+        spec.labels.len() + usize::from(spec.scores == Scores::Softmax),
+        anchors.map(|anchors| format!(", A = {anchors}")).unwrap_or_default()
+    ))
+}
+
+const fn inference(problem: String) -> Error {
+    Error::Inference { stage: "detect", problem }
 }
 
 /// Candidates in frame pixels that count as objects. Comparisons are written so that NaN fails them.
@@ -73,7 +105,8 @@ fn select(candidates: impl Iterator<Item = Candidate>, mapping: &Mapping, spec: 
         [x, y, w, h, candidate.score].iter().all(|number| number.is_finite())
             && candidate.score >= 0.0
             && candidate.score >= selection.detection_threshold
-            && wanted[candidate.class]
+            // A label that has no name is an error, which only boxes that count are worth.
+            && wanted.get(candidate.class).is_none_or(|wanted| *wanted)
             && Rect::cover(&candidate.bbox, mapping.width, mapping.height).is_some()
             && clipped.w > 0.0
             && clipped.h > 0.0
@@ -99,7 +132,7 @@ pub(super) fn best_class(scores: impl Iterator<Item = f32>) -> (usize, f32) {
 mod tests {
     use std::sync::Arc;
 
-    use ndarray::ArrayD;
+    use ndarray::{ArrayD, array};
     use proptest::prelude::*;
 
     use super::*;
@@ -109,7 +142,24 @@ mod tests {
 
     fn spec(layout: Layout, classes: usize) -> DetectorSpec {
         let labels = (0..classes).map(|class| Arc::from(format!("class {class}"))).collect();
-        DetectorSpec { layout, resize: Resize::Letterbox, labels, width: 64, height: 32 }
+        DetectorSpec {
+            layout,
+            resize: Resize::Letterbox,
+            scores: Scores::Sigmoid,
+            labels,
+            width: 64,
+            height: 32,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            input: "images".to_owned(),
+            companion: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Of a detector with one output.
+    fn decode(output: ArrayViewD<'_, f32>, mapping: &Mapping, spec: &DetectorSpec, selection: &Selection) -> Result<Vec<Detection>> {
+        super::decode(&[output], mapping, spec, selection)
     }
 
     /// `[1, 4+K, A]` from columns.
@@ -182,6 +232,42 @@ mod tests {
             let error = decode(output.view(), &MAPPING, &yolox, &loose()).unwrap_err().to_string();
             assert!(error.contains(&format!("{shape:?}")) && error.contains("A = 42"), "{error}");
         }
+    }
+
+    fn boxes_of(found: &[Detection]) -> Vec<[f32; 4]> {
+        found.iter().map(|found| [found.bbox.x, found.bbox.y, found.bbox.w, found.bbox.h].map(f32::round)).collect()
+    }
+
+    #[test]
+    fn a_detr_query_is_a_box_in_shares_of_the_input_with_its_best_class() {
+        // ln 3: odds of 3 to 1.
+        let boxes = array![[[0.5, 0.5, 0.25, 0.5], [0.25, 0.25, 0.125, 0.25]]].into_dyn();
+        let logits = array![[[0.0, 3_f32.ln(), 3_f32.ln()], [0.0, -9.0, 9.0]]].into_dyn();
+        let outputs = [boxes.view(), logits.view()];
+        let sigmoid = spec(Layout::Detr, 3);
+        let found = super::decode(&outputs, &MAPPING, &sigmoid, &Selection { detection_threshold: 0.7, ..loose() }).unwrap();
+        // Input pixels (24, 8) to (40, 24) and (12, 4) to (20, 12), twice that in the frame, less confident ones last.
+        assert_eq!(boxes_of(&found), [[24.0, 8.0, 16.0, 16.0], [48.0, 16.0, 32.0, 32.0]]);
+        assert!((found[1].confidence - 0.75).abs() < 1e-6 && found[1].label.as_ref().unwrap().id == 1);
+
+        // The last is no object: 3 of 1 + 3 + 3, and next to nothing.
+        let softmax = DetectorSpec { scores: Scores::Softmax, ..spec(Layout::Detr, 2) };
+        let found = super::decode(&outputs, &MAPPING, &softmax, &Selection { detection_threshold: 0.1, ..loose() }).unwrap();
+        assert_eq!(boxes_of(&found), [[48.0, 16.0, 32.0, 32.0]]);
+        assert!((found[0].confidence - 3.0 / 7.0).abs() < 1e-6 && found[0].label.as_ref().unwrap().id == 1);
+    }
+
+    #[test]
+    fn an_rtdetr_row_is_a_box_between_corners_of_the_input() {
+        let labels = array![[1.0, 0.0, 7.0]].into_dyn();
+        let boxes = array![[[10.0, 5.0, 20.0, 15.0], [30.0, 0.0, 40.0, 8.0], [0.0, 0.0, 9.0, 9.0]]].into_dyn();
+        let scores = array![[0.5, 0.9, 0.2]].into_dyn();
+        let (outputs, spec) = ([labels.view(), boxes.view(), scores.view()], spec(Layout::Rtdetr, 2));
+        let found = super::decode(&outputs, &MAPPING, &spec, &Selection { detection_threshold: 0.3, ..loose() }).unwrap();
+        assert_eq!(boxes_of(&found), [[60.0, 0.0, 20.0, 16.0], [20.0, 10.0, 20.0, 20.0]]);
+        assert_eq!(found.iter().map(|found| found.label.as_ref().unwrap().id).collect::<Vec<_>>(), [0, 1]);
+        let error = super::decode(&outputs, &MAPPING, &spec, &loose()).unwrap_err().to_string();
+        assert!(error.contains("label 7") && error.contains("2 names"), "{error}");
     }
 
     fn number() -> impl Strategy<Value = f32> {

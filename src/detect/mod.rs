@@ -1,13 +1,17 @@
 //! Where the objects are: boxes from an ONNX detector, used class-agnostically, or from elsewhere.
 //!
-//! [`preprocess`] makes the detector's input from a frame; [`decode`] reads the layout's output (`yolox`, `yolov8`),
-//! keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
+//! [`DetectorSpec`] tells a layout from a model's ports (`contract`) and what it wants. [`preprocess`] makes the detector's input
+//! from a frame; [`decode`] reads the layout's output (`yolox`, `yolov8`, `detr`, `rtdetr`; `owlv2`'s is `detr`'s), keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
 //! in between is [`crate::engine`]'s.
 
 mod coco;
+mod contract;
 mod decode;
+mod detr;
 mod nms;
+mod owlv2;
 mod preprocess;
+mod rtdetr;
 mod spec;
 mod yolov8;
 mod yolox;
@@ -17,7 +21,7 @@ use std::sync::Arc;
 pub use decode::decode;
 use decode::{Candidate, best_class};
 pub use preprocess::{Mapping, preprocess};
-pub use spec::DetectorSpec;
+pub use spec::{Companion, DetectorSpec};
 
 use crate::geometry::BBox;
 

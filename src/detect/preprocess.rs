@@ -3,8 +3,10 @@
 //! - [`Resize::Letterbox`] fits by bilinear interpolation without antialiasing, OpenCV's `INTER_LINEAR` (what YOLOX's and
 //!   Ultralytics' own code use), but without rounding to whole levels.
 //! - [`Resize::Stretch`] fits as Pillow's `BILINEAR` does, antialiased: what detectors trained on stretched pictures saw.
+//!
+//! [`Layout::Owlv2`] has a way of its own.
 
-use super::DetectorSpec;
+use super::{DetectorSpec, owlv2};
 use crate::{
     Error, Result,
     frame::Frame,
@@ -38,7 +40,32 @@ impl Mapping {
     }
 }
 
-/// Writes one frame's input into `out`, `[3, H, W]`: BGR 0–255 for [`Layout::Yolox`], RGB 0–1 for [`Layout::Yolov8`].
+/// From levels 0..=255 of RGB to the planes of an input.
+pub(super) struct Colours {
+    /// The colour of each plane.
+    order: [usize; 3],
+    /// A level's factor, a plane each.
+    pub(super) scale: [f32; 3],
+    /// What is added then.
+    pub(super) shift: [f32; 3],
+}
+
+impl Colours {
+    fn of(spec: &DetectorSpec) -> Self {
+        let (mean, std) = (spec.mean, spec.std);
+        match spec.layout {
+            Layout::Yolox => Self { order: [2, 1, 0], scale: [1.0; 3], shift: [0.0; 3] },
+            _ => Self {
+                order: [0, 1, 2],
+                scale: std.map(|std| 1.0 / (255.0 * std)),
+                shift: [0, 1, 2].map(|plane| -mean[plane] / std[plane]),
+            },
+        }
+    }
+}
+
+/// Writes one frame's input into `out`, `[3, H, W]`: BGR 0–255 for [`Layout::Yolox`], else RGB 0–1 less [`DetectorSpec::mean`]
+/// over [`DetectorSpec::std`].
 ///
 /// # Errors
 /// [`Error::Frame`] where `out` is not 3·H·W long.
@@ -46,32 +73,33 @@ pub fn preprocess(frame: &Frame<'_>, spec: &DetectorSpec, out: &mut [f32]) -> Re
     if out.len() != spec.input_len() {
         return Err(Error::Frame(format!("{} numbers to write a detector's input to; wanted {}", out.len(), spec.input_len())));
     }
-    let (levels, order) = match spec.layout {
-        Layout::Yolox => (1.0, [2, 1, 0]),
-        Layout::Yolov8 => (1.0 / 255.0, [0, 1, 2]),
-    };
+    let colours = Colours::of(spec);
+    if spec.layout == Layout::Owlv2 {
+        return Ok(owlv2::preprocess(frame, spec, &colours, out));
+    }
     let fit = Fit::new(frame, spec);
     match spec.resize {
-        Resize::Stretch => stretch(frame, spec, order, levels, out),
-        Resize::Letterbox => letterbox(frame, spec, &fit, order, levels, out),
+        Resize::Stretch => stretch(frame, spec, &colours, out),
+        Resize::Letterbox => letterbox(frame, spec, &fit, &colours, out),
     }
     Ok(fit.mapping)
 }
 
-fn stretch(frame: &Frame<'_>, spec: &DetectorSpec, order: [usize; 3], levels: f32, out: &mut [f32]) {
+fn stretch(frame: &Frame<'_>, spec: &DetectorSpec, colours: &Colours, out: &mut [f32]) {
     let from = (frame.width() as usize, frame.height() as usize);
     let resize = resample::Resize::new(Filter::Bilinear, from, (spec.width, spec.height));
     let write = |y: usize, row: &[u8]| {
-        for (plane, &source) in out.chunks_exact_mut(spec.width * spec.height).zip(&order) {
+        for (channel, plane) in out.chunks_exact_mut(spec.width * spec.height).enumerate() {
+            let (source, scale, shift) = (colours.order[channel], colours.scale[channel], colours.shift[channel]);
             for (out, pixel) in plane[y * spec.width..][..spec.width].iter_mut().zip(row.as_chunks::<3>().0) {
-                *out = f32::from(pixel[source]) * levels;
+                *out = f32::from(pixel[source]) * scale + shift;
             }
         }
     };
     resize.run(|y, row| frame.rgb_into(0, y, row), |_| (), write);
 }
 
-fn letterbox(frame: &Frame<'_>, spec: &DetectorSpec, fit: &Fit, order: [usize; 3], levels: f32, out: &mut [f32]) {
+fn letterbox(frame: &Frame<'_>, spec: &DetectorSpec, fit: &Fit, colours: &Colours, out: &mut [f32]) {
     let columns = Taps::new(frame.width() as usize, fit.width);
     let rows = Taps::new(frame.height() as usize, fit.height);
 
@@ -90,7 +118,8 @@ fn letterbox(frame: &Frame<'_>, spec: &DetectorSpec, fit: &Fit, order: [usize; 3
             }
         }
         let (upper, lower) = (&kept[upper & 1].1, &kept[lower & 1].1);
-        for (channel, &source) in order.iter().enumerate() {
+        for (channel, &source) in colours.order.iter().enumerate() {
+            let (scale, shift) = (colours.scale[channel], colours.shift[channel]);
             let (upper, lower) = (&upper[source * fit.width..][..fit.width], &lower[source * fit.width..][..fit.width]);
             let row = &mut out[channel * plane + y * spec.width..][..spec.width];
             let (picture, padding) = row.split_at_mut(fit.width);
@@ -98,15 +127,15 @@ fn letterbox(frame: &Frame<'_>, spec: &DetectorSpec, fit: &Fit, order: [usize; 3
                 #[inline(always)]
                 || {
                     for ((out, upper), lower) in picture.iter_mut().zip(upper).zip(lower) {
-                        *out = (upper + (lower - upper) * weight) * levels;
+                        *out = (upper + (lower - upper) * weight) * scale + shift;
                     }
                 },
             );
-            padding.fill(PADDING * levels);
+            padding.fill(PADDING * scale + shift);
         }
     }
-    for plane in out.chunks_exact_mut(plane) {
-        plane[fit.height * spec.width..].fill(PADDING * levels);
+    for (channel, plane) in out.chunks_exact_mut(plane).enumerate() {
+        plane[fit.height * spec.width..].fill(PADDING * colours.scale[channel] + colours.shift[channel]);
     }
 }
 
@@ -184,9 +213,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::models::Scores;
 
     fn spec(layout: Layout, resize: Resize, width: usize, height: usize) -> DetectorSpec {
-        DetectorSpec { layout, resize, labels: vec![Arc::from("object")], width, height }
+        DetectorSpec {
+            layout,
+            resize,
+            scores: Scores::Sigmoid,
+            labels: vec![Arc::from("object")],
+            width,
+            height,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            input: "images".to_owned(),
+            companion: None,
+            outputs: Vec::new(),
+        }
     }
 
     /// Every pixel different, every channel too.
@@ -250,6 +292,16 @@ mod tests {
         }
         let whole = mapping.to_frame(BBox { x: 0.0, y: 0.0, w: 20.0, h: 30.0 });
         assert!((whole.w - 40.0).abs() < 1e-4 && (whole.h - 60.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_mean_and_a_deviation_are_taken_from_0_to_1() {
+        let frame = Frame::rgb(1, 1, &[255, 0, 51]).unwrap();
+        let plain = spec(Layout::Detr, Resize::Stretch, 1, 1);
+        let spec = DetectorSpec { mean: [0.5, 0.25, 0.2], std: [0.5, 0.25, 1.0], ..plain };
+        let mut out = [f32::NAN; 3];
+        preprocess(&frame, &spec, &mut out).unwrap();
+        assert!(out.iter().zip([1.0, -1.0, 0.0]).all(|(found, wanted)| (found - wanted).abs() < 1e-6), "{out:?}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct EngineConfig {
 pub enum DetectorChoice {
     /// The model set's own detector.
     Set,
-    /// An ONNX file whose layout is told from its ports; 80 classes are taken for COCO's.
+    /// An ONNX file whose layout is told from its ports (80 classes are taken for COCO's), or an OWLv2 folder.
     File(PathBuf),
     /// Boxes come with every job ([`super::Boxes::Given`]).
     Upstream,

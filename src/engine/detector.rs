@@ -1,15 +1,16 @@
-//! An ONNX detector with its session. `Frame* ─▶ Detection*`, frames of one run in one batch.
+//! A detector with its session. `Frame* ─▶ Detection*`, frames of one run in one batch.
 
 use std::path::Path;
 
-use ndarray::{ArrayD, ArrayView4, Axis};
+use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
-use super::{DetectorChoice, EngineConfig, Session, session::Port};
+use super::{DetectorChoice, EngineConfig, Input, Session, owlv2};
 use crate::{
     Error, Result,
-    detect::{Detection, DetectorSpec, Selection, decode, preprocess},
+    detect::{Companion, Detection, DetectorSpec, Selection, decode, preprocess},
     frame::Frame,
-    models::Layout,
+    graph::port,
+    models::{DetectorManifest, Layout},
 };
 
 /// Frames in one run of a detector whose batch is dynamic.
@@ -19,8 +20,8 @@ const FRAMES: usize = 8;
 pub struct Detector {
     session: Session,
     spec: DetectorSpec,
-    input: String,
-    output: String,
+    /// The texts that an OWLv2 looks for.
+    queries: Option<Array2<f32>>,
     frames: usize,
     pixels: Vec<f32>,
 }
@@ -29,12 +30,12 @@ impl Detector {
     /// The detector of the configuration; `None` where boxes come from elsewhere.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the set has none, and whatever an ONNX file or a device can be wrong in.
+    /// [`Error::Setting`] where the set has none, and whatever an ONNX file, an OWLv2 folder or a device can be wrong in.
     pub fn open(config: &EngineConfig) -> Result<Option<Self>> {
         let set = &config.models;
         let (path, manifest) = match &config.detector {
             DetectorChoice::Upstream | DetectorChoice::Frame => return Ok(None),
-            DetectorChoice::File(path) => (path.clone(), None),
+            DetectorChoice::File(path) => (path.clone(), DetectorManifest::default()),
             DetectorChoice::Set => {
                 let (Some(path), Some(manifest)) = (set.detector_path(), &set.manifest.detector) else {
                     return Err(Error::Setting(format!(
@@ -42,28 +43,30 @@ impl Detector {
                         set.manifest.name
                     )));
                 };
-                (path, Some(manifest))
+                (path, manifest.clone())
             }
         };
-        let session = Session::from_file("detect", &path, &config.device, config.threads)?;
-        let sole = |key: &str, ports: &[Port]| match ports {
-            [port] => Ok((port.name.clone(), port.shape.clone())),
-            _ => Err(Error::model_set(&path, key, format!("{} of them", ports.len()), "exactly one")),
-        };
-        let (input, input_shape) = sole("inputs", session.inputs())?;
-        let (output, output_shape) = sole("outputs", session.outputs())?;
-        let frames = match input_shape.first() {
-            Some(Some(1)) => 1,
-            Some(Some(fixed)) => {
-                return Err(Error::model_set(&path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"));
+        let (session, spec, queries) = match (path.is_dir(), manifest.layout) {
+            (true, None | Some(Layout::Owlv2)) => owlv2::open(config, &path, &manifest)?,
+            (true, Some(layout)) => {
+                return Err(Error::model_set(&path, "file", "a folder", format!("an ONNX file for the layout `{}`", layout.name())));
             }
-            _ => FRAMES,
+            (false, Some(Layout::Owlv2)) if path.exists() => {
+                return Err(Error::model_set(
+                    &path,
+                    "file",
+                    "a file",
+                    "the Hugging Face folder of an OWLv2: config.json, model.safetensors",
+                ));
+            }
+            (false, _) => {
+                let session = Session::from_file("detect", &path, &config.device, config.threads)?;
+                let spec = DetectorSpec::new(&path, &manifest, session.inputs(), session.outputs())?;
+                (session, spec, None)
+            }
         };
-        let spec = match manifest {
-            Some(m) => DetectorSpec::new(&path, m.layout, m.resize, &m.labels, &input_shape, &output_shape)?,
-            None => recognised(&path, &input_shape, &output_shape)?,
-        };
-        Ok(Some(Self { session, spec, input, output, frames, pixels: Vec::new() }))
+        let frames = frames(&path, &session, &spec)?;
+        Ok(Some(Self { session, spec, queries, frames, pixels: Vec::new() }))
     }
 
     /// How many frames a run takes at most.
@@ -72,33 +75,54 @@ impl Detector {
         self.frames
     }
 
+    /// What it wants and gives.
+    #[must_use]
+    pub const fn spec(&self) -> &DetectorSpec {
+        &self.spec
+    }
+
     /// The boxes of each frame, the most confident first; at most [`Detector::frames`] of them.
     ///
     /// # Errors
     /// [`Error::Inference`] where the run fails or gives another shape.
     pub fn detect(&mut self, frames: &[(Frame<'_>, &Selection)]) -> Result<Vec<Vec<Detection>>> {
         let spec = &self.spec;
-        self.pixels.resize(frames.len() * spec.input_len(), 0.0);
+        let count = frames.len();
+        self.pixels.resize(count * spec.input_len(), 0.0);
         let rows = self.pixels.chunks_exact_mut(spec.input_len());
         let mappings = frames.iter().zip(rows).map(|((frame, _), row)| preprocess(frame, spec, row)).collect::<Result<Vec<_>>>()?;
         let fits = |problem: String| Error::Inference { stage: "detect", problem };
-        let input =
-            ArrayView4::from_shape((frames.len(), 3, spec.height, spec.width), &self.pixels).map_err(|error| fits(error.to_string()))?;
-        let output: ArrayD<f32> = self.session.run(&[(&self.input, input.into())])?.take(&self.output)?;
-        if output.shape().first() != Some(&frames.len()) {
-            return Err(fits(format!("the output has the shape {:?} for {} frames", output.shape(), frames.len())));
+        let pixels = ArrayView4::from_shape((count, 3, spec.height, spec.width), &self.pixels).map_err(|error| fits(error.to_string()))?;
+        let companion = spec.companion.as_ref().map(|companion| (companion.name.as_str(), rows_of(companion, count)));
+        let mut inputs: Vec<(&str, Input<'_>)> = vec![(&spec.input, pixels.into())];
+        inputs.extend(companion.as_ref().map(|(name, rows)| (*name, rows.view().into())));
+        inputs.extend(self.queries.as_ref().map(|queries| (port::QUERIES, queries.view().into())));
+
+        let mut given = self.session.run(&inputs)?;
+        let outputs = spec.outputs.iter().map(|name| given.take::<IxDyn>(name)).collect::<Result<Vec<_>>>()?;
+        if let Some(output) = outputs.iter().find(|output| output.shape().first() != Some(&count)) {
+            return Err(fits(format!("an output has the shape {:?} for {count} frames", output.shape())));
         }
-        let outputs = output.axis_chunks_iter(Axis(0), 1);
-        outputs.zip(&mappings).zip(frames).map(|((output, mapping), (_, selection))| decode(output, mapping, spec, selection)).collect()
+        let of_frame = |index: usize| outputs.iter().map(|output| output.slice_axis(Axis(0), (index..=index).into())).collect::<Vec<_>>();
+        let found = mappings.iter().zip(frames).enumerate();
+        found.map(|(index, (mapping, (_, selection)))| decode(&of_frame(index), mapping, spec, selection)).collect()
     }
 }
 
-/// The layout whose form a file's ports have, for a file that no manifest speaks of.
-fn recognised(path: &Path, input: &[Option<usize>], output: &[Option<usize>]) -> Result<DetectorSpec> {
-    let layouts = [Layout::Yolox, Layout::Yolov8];
-    let fitting = layouts.into_iter().find_map(|layout| DetectorSpec::new(path, layout, None, &[], input, output).ok());
-    fitting.ok_or_else(|| {
-        let found = format!("input {input:?} and output {output:?}");
-        Error::model_set(path, "layout", found, "the form of yolox or yolov8; name another in a model set's uniood.json")
-    })
+/// How many frames a run of the session takes.
+fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> {
+    let input = session.inputs().iter().find(|port| port.name == spec.input);
+    match input.and_then(|port| port.shape.first()) {
+        Some(Some(1)) => Ok(1),
+        Some(Some(fixed)) => {
+            Err(Error::model_set(path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"))
+        }
+        _ => Ok(FRAMES),
+    }
+}
+
+/// A second input for `count` frames.
+fn rows_of(companion: &Companion, count: usize) -> ArrayD<i64> {
+    let sides: Vec<usize> = std::iter::once(count).chain(companion.sides.iter().copied()).collect();
+    ArrayD::from_shape_vec(sides, companion.row.repeat(count)).expect("a row is as long as its sides say")
 }

@@ -19,6 +19,7 @@ mod encode;
 mod features;
 mod hub;
 mod job;
+mod owlv2;
 mod precision;
 mod registry;
 mod runtime;

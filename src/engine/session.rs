@@ -12,7 +12,7 @@ use std::{
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
 use ort::{
     session::{RunOptions, Session as OrtSession, SessionInputValue, builder::SessionBuilder},
-    value::{Outlet, TensorElementType, TensorRef, ValueType},
+    value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType},
 };
 
 use super::{Device, runtime::Runtime};
@@ -86,7 +86,8 @@ pub enum Input<'a> {
 #[derive(Debug, Clone)]
 pub struct Outputs {
     stage: &'static str,
-    tensors: Vec<(String, ArrayD<f32>)>,
+    /// What cannot be read here says why when it is asked for.
+    tensors: Vec<(String, Result<ArrayD<f32>, String>)>,
 }
 
 impl Session {
@@ -181,7 +182,7 @@ impl Session {
     /// Runs the model once; every input is given by name.
     ///
     /// # Errors
-    /// [`Error::Inference`] where an input is missing or does not fit, the run fails, or an output is not f32.
+    /// [`Error::Inference`] where an input is missing or does not fit, or the run fails.
     pub fn run(&mut self, inputs: &[(&str, Input)]) -> Result<Outputs> {
         let stage = self.stage;
         let failed = |problem: String| Error::Inference { stage, problem };
@@ -194,24 +195,23 @@ impl Session {
         let outputs = self.inner.run_with_options(values, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
         let mut tensors = Vec::with_capacity(outputs.len());
         for (name, value) in &outputs {
-            let array = value.try_extract_array::<f32>().map_err(|error| failed(format!("output `{name}`: {error}")))?;
-            tensors.push((name.to_owned(), array.to_owned()));
+            tensors.push((name.to_owned(), floats(&value)));
         }
         Ok(Outputs { stage, tensors })
     }
 }
 
 impl Outputs {
-    /// Takes an output of `D`'s number of sides.
+    /// Takes an output of `D`'s number of sides. Whole numbers, such as a detector's labels, come as floats too: exact below 2²⁴.
     ///
     /// # Errors
-    /// [`Error::Inference`] where the model has no such output or it has another number of sides.
+    /// [`Error::Inference`] where the model has no such output, or it has another number of sides or no numbers.
     pub fn take<D: Dimension>(&mut self, name: &str) -> Result<Array<f32, D>> {
         let failed = |problem: String| Error::Inference { stage: self.stage, problem };
         let Some(position) = self.tensors.iter().position(|(of, _)| of == name) else {
             return Err(failed(format!("the model has no output `{name}`")));
         };
-        let (_, array) = self.tensors.swap_remove(position);
+        let array = self.tensors.swap_remove(position).1.map_err(|problem| failed(format!("output `{name}`: {problem}")))?;
         let shape = array.shape().to_vec();
         array.into_dimensionality().map_err(|_| failed(format!("output `{name}` has the shape {shape:?}")))
     }
@@ -232,6 +232,21 @@ impl<'a, D: Dimension> From<ArrayView<'a, i64, D>> for Input<'a> {
 impl<'a, D: Dimension> From<ArrayView<'a, u8, D>> for Input<'a> {
     fn from(view: ArrayView<'a, u8, D>) -> Self {
         Self::U8(view.into_dyn())
+    }
+}
+
+/// An output's numbers as floats.
+#[expect(clippy::cast_precision_loss, reason = "labels and counts, far below 2^24")]
+fn floats(value: &DynValue) -> Result<ArrayD<f32>, String> {
+    let whole = |error: ort::Error| error.to_string();
+    match value.dtype() {
+        ValueType::Tensor { ty: TensorElementType::Int64, .. } => {
+            value.try_extract_array::<i64>().map(|array| array.mapv(|number| number as f32)).map_err(whole)
+        }
+        ValueType::Tensor { ty: TensorElementType::Int32, .. } => {
+            value.try_extract_array::<i32>().map(|array| array.mapv(|number| number as f32)).map_err(whole)
+        }
+        _ => value.try_extract_array::<f32>().map(|array| array.to_owned()).map_err(whole),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     encode::TextEncoding,
     graph,
-    models::{Tokenizer, check_classes},
+    models::{Tokenizer, Tokens, check_classes},
     vocabulary::{Vocabulary, prompts},
 };
 
@@ -34,23 +34,23 @@ pub fn encodings<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) -> Result<
     let sources = cache::clip_sources(&models.clip_dir());
     let path = cache::graph(config.cache_dir.as_deref(), "text", &sources, |path| graph::write_text(models, path))?;
     let mut session = Session::from_file("text", &path, &config.device, config.threads)?;
-    tokens
-        .iter()
-        .map(|tokens| {
-            let chunks = tokens.input_ids.axis_chunks_iter(Axis(0), PROMPTS).zip(tokens.eot.axis_chunks_iter(Axis(0), PROMPTS));
-            let parts = chunks
-                .map(|(input_ids, eot)| {
-                    let mut outputs = session.run(&[("input_ids", input_ids.into()), ("eot", eot.into())])?;
-                    Ok(TextEncoding {
-                        text_embedding: outputs.take("text_embedding")?,
-                        query_eot: outputs.take("query_eot")?,
-                        key_eot: outputs.take("key_eot")?,
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
-            joined(&parts)
+    tokens.iter().map(|tokens| encoded(&mut session, tokens)).collect()
+}
+
+/// The text tower's outputs for prompts, some at a time.
+pub(super) fn encoded(session: &mut Session, tokens: &Tokens) -> Result<TextEncoding> {
+    let chunks = tokens.input_ids.axis_chunks_iter(Axis(0), PROMPTS).zip(tokens.eot.axis_chunks_iter(Axis(0), PROMPTS));
+    let parts = chunks
+        .map(|(input_ids, eot)| {
+            let mut outputs = session.run(&[("input_ids", input_ids.into()), ("eot", eot.into())])?;
+            Ok(TextEncoding {
+                text_embedding: outputs.take("text_embedding")?,
+                query_eot: outputs.take("query_eot")?,
+                key_eot: outputs.take("key_eot")?,
+            })
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    joined(&parts)
 }
 
 /// Rows of several runs as if they had been one.

@@ -143,6 +143,11 @@ impl Builder {
         self.op("Relu", label, &[x], Vec::new())
     }
 
+    /// `x` above 0, `exp(x) − 1` below.
+    pub(super) fn elu(&mut self, label: &str, x: &Value) -> Value {
+        self.op("Elu", label, &[x], Vec::new())
+    }
+
     /// Over the last side.
     pub(super) fn softmax(&mut self, label: &str, x: &Value) -> Value {
         self.op("Softmax", label, &[x], vec![int("axis", -1)])

@@ -2,7 +2,7 @@
 //!
 //! [`ImageGraph`] is one graph for everything that happens to an object: both encoder passes, all four
 //! attentions, both combiners, Ω. [`FeatureGraph`] stops where the combiners begin: what they are trained on. [`PictureGraph`] is the
-//! tower on pictures alone. [`TextGraph`] is run when the class list changes. Weights appear once, the
+//! tower on pictures alone. [`TextGraph`] is run when the class list changes. [`Owlv2Graph`] is a detector. Weights appear once, the
 //! class list is an input, and nothing but standard operators is used ([`OPSET`]), so that ONNX Runtime runs
 //! it on CPU and CUDA and TensorRT and OpenVINO take it whole; [`Numbers::Int8`] gives that up for speed on a processor. The numbers are those of [`crate::attention`],
 //! [`crate::combiner`] and [`crate::score`], which the tests compare it with.
@@ -13,6 +13,7 @@
 //! | features | `target u8[O,S,S,3]`, `background u8[O,S,S,3]` | `tokens_target f32[O,N+1,D]`, `tokens_background f32[O,N+1,D]` (z), `beta_target f32[O,N+1]`, `beta_background f32[O,N+1]`; on request `values_target f32[O,N,D]` (patches on the last layer's value path) |
 //! | pictures | `target u8[O,S,S,3]` | `cls f32[O,D]` (z_0) |
 //! | text | `input_ids i64[B,T]`, `eot i64[B]` (index of the EOT token) | `text_embedding f32[B,E]` (not scaled), `query_eot f32[B,L,H,d_h]`, `key_eot f32[B,L,H,d_h]` (with bias, before scaling) |
+//! | owlv2 | `pixel_values f32[1,3,S,S]`; for names `queries f32[K,E]` (texts of unit length) | `pred_boxes f32[1,N,4]` (cx, cy, w, h as shares of S); `objectness_logits f32[1,N]`, or for names `logits f32[1,N,K]` |
 //!
 //! O, C, B and T are dynamic; T is at most the text tower's `max_position_embeddings`.
 
@@ -21,7 +22,9 @@ mod combiner;
 mod features;
 mod image;
 mod model;
+mod names;
 pub mod onnx;
+mod owlv2;
 mod quantize;
 mod text;
 mod tower;
@@ -34,21 +37,23 @@ use std::{fmt, path::Path};
 use crate::{
     Result,
     combiner::Combiner,
-    models::{ClipConfig, ModelSet, Weights},
+    models::{ClipConfig, ModelSet, Owlv2Config, Weights},
 };
 
 /// The version of the graphs' inputs and outputs, in their metadata under `schema`.
 pub const SCHEMA: &str = "uniood.graph/1";
 
 /// The source of everything that decides what a graph is: a cached graph is only as good as the code that built it.
-pub(crate) const SOURCES: [&str; 11] = [
+pub(crate) const SOURCES: [&str; 13] = [
     include_str!("builder.rs"),
     include_str!("combiner.rs"),
     include_str!("features.rs"),
     include_str!("image.rs"),
     include_str!("mod.rs"),
     include_str!("model.rs"),
+    include_str!("names.rs"),
     include_str!("onnx.rs"),
+    include_str!("owlv2.rs"),
     include_str!("quantize.rs"),
     include_str!("text.rs"),
     include_str!("tower.rs"),
@@ -112,6 +117,16 @@ pub mod port {
     pub const QUERY_EOT: &str = "query_eot";
     /// Keys of the EOT tokens.
     pub const KEY_EOT: &str = "key_eot";
+    /// A picture as transformers' processor makes it.
+    pub const PIXEL_VALUES: &str = "pixel_values";
+    /// Texts that are looked for.
+    pub const QUERIES: &str = "queries";
+    /// Boxes of all patches.
+    pub const PRED_BOXES: &str = "pred_boxes";
+    /// Whether there is an object.
+    pub const OBJECTNESS_LOGITS: &str = "objectness_logits";
+    /// Whether it is one of the texts.
+    pub const LOGITS: &str = "logits";
 }
 
 /// Builds a model set's image graph, without β, and writes it to `path` (and `path.data` where it passes 2 GiB).
@@ -151,6 +166,24 @@ pub fn write_features(models: &ModelSet, values: bool, numbers: Numbers, path: &
 pub fn write_pictures(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
     let weights = Weights::open_folder(&models.clip_dir())?;
     PictureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.in_numbers(numbers).write(path)
+}
+
+/// Builds the graph of an OWLv2 folder, for names or for objects, and writes it to `path`.
+///
+/// # Errors
+/// As [`write_vision`].
+pub fn write_owlv2(dir: &Path, config: &Owlv2Config, names: bool, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(dir)?;
+    Owlv2Graph { config, weights: &weights, names }.build()?.write(path)
+}
+
+/// Builds the text graph of an OWLv2 folder and writes it to `path`.
+///
+/// # Errors
+/// As [`write_vision`].
+pub fn write_owlv2_text(dir: &Path, config: &Owlv2Config, path: &Path) -> Result<()> {
+    let weights = Weights::open_folder(dir)?;
+    Model::new(text::build(&config.clip, &weights, &names::OWLV2)?, SCHEMA, "owlv2").write(path)
 }
 
 /// What the image graph is made of.
@@ -203,6 +236,17 @@ pub struct TextGraph<'a> {
     pub weights: &'a Weights,
 }
 
+/// What an OWLv2's graph is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Owlv2Graph<'a> {
+    /// Sizes.
+    pub config: &'a Owlv2Config,
+    /// The folder's tensors.
+    pub weights: &'a Weights,
+    /// Whether it looks for texts and not for objects.
+    pub names: bool,
+}
+
 impl ImageGraph<'_> {
     /// Builds the model.
     ///
@@ -239,6 +283,16 @@ impl TextGraph<'_> {
     /// # Errors
     /// As [`ImageGraph::build`].
     pub fn build(&self) -> Result<Model> {
-        Ok(Model::new(text::build(self.clip, self.weights)?, SCHEMA, self.name))
+        Ok(Model::new(text::build(self.clip, self.weights, &names::CLIP)?, SCHEMA, self.name))
+    }
+}
+
+impl Owlv2Graph<'_> {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// As [`ImageGraph::build`].
+    pub fn build(&self) -> Result<Model> {
+        Ok(Model::new(owlv2::build(self)?, SCHEMA, "owlv2"))
     }
 }

@@ -7,6 +7,7 @@ use ndarray::Array2;
 
 use super::{
     builder::{Builder, Side, Value, signed},
+    names::Names,
     onnx::{GraphProto, element},
     port,
     transformer::{Transformer, linear},
@@ -19,12 +20,12 @@ use crate::{
 
 const PROMPTS: Side = Side::Any("prompts");
 
-/// Writes the graph.
-pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> {
+/// Writes the graph of a family of models.
+pub(super) fn build(clip: &ClipConfig, weights: &Weights, names: &Names) -> Result<GraphProto> {
     let text = &clip.text;
     let transformer = Transformer {
         weights,
-        tower: "text_model",
+        tower: names.text,
         width: text.hidden_size,
         inner: text.intermediate_size,
         heads: text.num_attention_heads,
@@ -45,7 +46,7 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
     let [head_width, token_width] = [head, width].map(|width| b.integers(&[width]));
     let heads_shape = b.concat("heads_shape", 0, &[&length, &any, &head_width]);
     let tokens_shape = b.concat("tokens_shape", 0, &[&length, &any, &token_width]);
-    let x = embedded(b, clip, weights, &ids, &length)?;
+    let x = embedded(b, clip, weights, names, &ids, &length)?;
     let mut x = b.reshape("rows", &x, &[-1, width]);
     let mask = causal_mask(b, text.max_position_embeddings, &length);
     let eot = b.reshape("eot_row", &eot, &[1, -1, 1]);
@@ -67,7 +68,7 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
         x = layer.state;
     }
     let x = transformer.norm(b, "final_layer_norm", &x)?;
-    let projection: Array2<f32> = weights.array("text_projection.weight", (clip.projection_dim, text.hidden_size))?;
+    let projection: Array2<f32> = weights.array(names.text_projection, (clip.projection_dim, text.hidden_size))?;
     let embedding = linear(b, "embedding", &x, &projection, None);
     b.output(port::TEXT_EMBEDDING, &embedding, &[PROMPTS, Side::Is(clip.projection_dim)]);
 
@@ -82,9 +83,9 @@ pub(super) fn build(clip: &ClipConfig, weights: &Weights) -> Result<GraphProto> 
 }
 
 /// Token and position embeddings, `[T, B, D]`.
-fn embedded(b: &mut Builder, clip: &ClipConfig, weights: &Weights, ids: &Value, length: &Value) -> Result<Value> {
+fn embedded(b: &mut Builder, clip: &ClipConfig, weights: &Weights, names: &Names, ids: &Value, length: &Value) -> Result<Value> {
     let text = &clip.text;
-    let name = |which: &str| format!("text_model.embeddings.{which}_embedding.weight");
+    let name = |which: &str| format!("{}.embeddings.{which}_embedding.weight", names.text);
     let table: Array2<f32> = weights.array(&name("token"), (text.vocab_size, text.hidden_size))?;
     let positions: ndarray::Array3<f32> =
         weights.array::<ndarray::Ix2>(&name("position"), (text.max_position_embeddings, text.hidden_size))?.insert_axis(ndarray::Axis(1));

@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, Array4, Axis, concatenate};
 
 use super::{
     builder::{Builder, Value, signed},
+    names::{CLIP, Names},
     transformer::{Layer, Transformer},
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
 pub(super) struct Tower<'a> {
     clip: &'a ClipConfig,
     weights: &'a Weights,
+    names: &'static Names,
     transformer: Transformer<'a>,
 }
 
@@ -35,10 +37,15 @@ pub(super) struct Encoded {
 
 impl<'a> Tower<'a> {
     pub(super) const fn new(clip: &'a ClipConfig, weights: &'a Weights) -> Self {
+        Self::named(clip, weights, &CLIP)
+    }
+
+    /// The tower of another family of models.
+    pub(super) const fn named(clip: &'a ClipConfig, weights: &'a Weights, names: &'static Names) -> Self {
         let vision = &clip.vision;
         let transformer = Transformer {
             weights,
-            tower: "vision_model",
+            tower: names.vision,
             width: vision.hidden_size,
             inner: vision.intermediate_size,
             heads: vision.num_attention_heads,
@@ -47,7 +54,7 @@ impl<'a> Tower<'a> {
             epsilon: vision.layer_norm_eps,
             key_bias: false,
         };
-        Self { clip, weights, transformer }
+        Self { clip, weights, names, transformer }
     }
 
     /// Both images of every object, `u8[O, S, S, 3]` each.
@@ -91,6 +98,12 @@ impl<'a> Tower<'a> {
         self.encode(b, &images, 1, false, |_, _| {}).map(|(tokens, _)| tokens)
     }
 
+    /// All tokens of colours as the model's own processor makes them, `f32[O, 3, S, S]`: `[1, O, T, D]`.
+    pub(super) fn encode_pixel_values(&self, b: &mut Builder, pixel_values: &Value) -> Result<Value> {
+        let patches = self.patches_of_pixel_values(b, pixel_values)?;
+        self.encode_patches(b, &patches, 1, true, |_, _| {}).map(|(tokens, _)| tokens)
+    }
+
     /// z of levels 0..=255 `[halves·O, S, S, 3]`, `[halves, O, T or 1, D]`, and the last layer; `each` sees every layer.
     fn encode(
         &self,
@@ -98,13 +111,25 @@ impl<'a> Tower<'a> {
         images: &Value,
         halves: i64,
         all_tokens: bool,
+        each: impl FnMut(&mut Builder, &Layer),
+    ) -> Result<(Value, Layer)> {
+        let patches = self.patches(b, images)?;
+        self.encode_patches(b, &patches, halves, all_tokens, each)
+    }
+
+    /// [`Tower::encode`] from embedded patches `[T, halves·O, D]` on.
+    fn encode_patches(
+        &self,
+        b: &mut Builder,
+        patches: &Value,
+        halves: i64,
+        all_tokens: bool,
         mut each: impl FnMut(&mut Builder, &Layer),
     ) -> Result<(Value, Layer)> {
         let (tokens, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
         let heads = b.integers(&[tokens, -1, signed(self.transformer.head_width())]);
-        let patches = self.patches(b, images)?;
-        let patches = b.reshape("patch_rows", &patches, &[-1, width]);
-        let mut x = self.transformer.norm(b, "pre_layrnorm", &patches)?;
+        let patches = b.reshape("patch_rows", patches, &[-1, width]);
+        let mut x = self.transformer.norm(b, self.names.pre_norm, &patches)?;
         let cls = |b: &mut Builder, rows: &Value| {
             let tokens = b.reshape("tokens", rows, &[tokens, -1, width]);
             let cls = b.part("cls", &tokens, 0, 0);
@@ -131,8 +156,7 @@ impl<'a> Tower<'a> {
     fn patches(&self, b: &mut Builder, images: &Value) -> Result<Value> {
         let vision = &self.clip.vision;
         let (width, side, grid) = (vision.hidden_size, vision.patch_size, vision.grid());
-        let name = |which: &str| format!("vision_model.embeddings.{which}");
-        let mut kernel: Array4<f32> = self.weights.array(&name("patch_embedding.weight"), (width, 3, side, side))?;
+        let mut kernel = self.kernel()?;
         let mut bias = Array1::zeros(width);
         for (channel, (mean, std)) in self.clip.image_mean.iter().zip(self.clip.image_std).enumerate() {
             let mut kernel = kernel.index_axis_mut(Axis(1), channel);
@@ -142,22 +166,50 @@ impl<'a> Tower<'a> {
         }
         let kernel = kernel.permuted_axes([2, 3, 1, 0]).as_standard_layout().into_owned();
         let kernel = kernel.into_shape_with_order((side * side * 3, width)).expect("the same number of weights");
-        let class: Array1<f32> = self.weights.array(&name("class_embedding"), width)?;
-        let mut positions: Array2<f32> = self.weights.array(&name("position_embedding.weight"), (vision.tokens(), width))?;
-        let start = concatenate![Axis(0), class.insert_axis(Axis(0)), bias.broadcast((grid * grid, width)).expect("rows of one bias")];
-        positions += &start;
+        let positions = self.positions(&bias)?;
 
         b.scoped("patches", |b| {
             let (grid, side) = (signed(grid), signed(side));
             let rows = b.reshape("rows", images, &[-1, grid, side, grid, side * 3]);
             let patches = b.transpose("patches", &rows, &[1, 3, 0, 2, 4]);
             let patches = b.reshape("flat", &patches, &[grid * grid, -1, side * side * 3]);
-            let kernel = b.floats("kernel", &kernel);
-            let embedded = b.matmul("embedded", &patches, &kernel);
-            let with_cls = b.pad("with_cls", &embedded, &[1, 0, 0, 0, 0, 0]);
-            let positions = b.floats("positions", &positions.insert_axis(Axis(1)));
-            Ok(b.add("placed", &with_cls, &positions))
+            Ok(embedded(b, &patches, &kernel, positions))
         })
+    }
+
+    /// The same of colours `[B, 3, S, S]` that nothing need be folded in for.
+    fn patches_of_pixel_values(&self, b: &mut Builder, pixel_values: &Value) -> Result<Value> {
+        let vision = &self.clip.vision;
+        let (width, side, grid) = (vision.hidden_size, vision.patch_size, vision.grid());
+        let kernel = self.kernel()?.into_shape_with_order((width, 3 * side * side)).expect("the same number of weights");
+        let positions = self.positions(&Array1::zeros(width))?;
+
+        b.scoped("patches", |b| {
+            let (grid, side) = (signed(grid), signed(side));
+            let rows = b.reshape("rows", pixel_values, &[-1, 3, grid, side, grid, side]);
+            let patches = b.transpose("patches", &rows, &[2, 4, 0, 1, 3, 5]);
+            let patches = b.reshape("flat", &patches, &[grid * grid, -1, 3 * side * side]);
+            Ok(embedded(b, &patches, &kernel.reversed_axes(), positions))
+        })
+    }
+
+    /// The convolution's weights, `[D, 3, p, p]`.
+    fn kernel(&self) -> Result<Array4<f32>> {
+        let vision = &self.clip.vision;
+        let name = format!("{}.embeddings.patch_embedding.weight", self.names.vision);
+        self.weights.array(&name, (vision.hidden_size, 3, vision.patch_size, vision.patch_size))
+    }
+
+    /// What is added to every token, `[T, D]`: its position, and CLS's embedding or the patches' `bias`.
+    fn positions(&self, bias: &Array1<f32>) -> Result<Array2<f32>> {
+        let vision = &self.clip.vision;
+        let (width, tokens) = (vision.hidden_size, vision.tokens());
+        let name = |which: &str| format!("{}.embeddings.{which}", self.names.vision);
+        let class: Array1<f32> = self.weights.array(&name("class_embedding"), width)?;
+        let mut positions: Array2<f32> = self.weights.array(&name("position_embedding.weight"), (tokens, width))?;
+        let start = concatenate![Axis(0), class.insert_axis(Axis(0)), bias.broadcast((tokens - 1, width)).expect("rows of one bias")];
+        positions += &start;
+        Ok(positions)
     }
 
     /// The share of every token of both images in the target's CLS query, `[2, O·H, 1, T]`.
@@ -172,4 +224,13 @@ impl<'a> Tower<'a> {
         let logits = b.matmul("cls_logits", &query, &key);
         b.softmax("cls_share", &logits)
     }
+}
+
+/// Patches `[N, B, in]` through the kernel `[in, D]`, behind a row of zeros, with positions: `[T, B, D]`.
+fn embedded(b: &mut Builder, patches: &Value, kernel: &Array2<f32>, positions: Array2<f32>) -> Value {
+    let kernel = b.floats("kernel", kernel);
+    let embedded = b.matmul("embedded", patches, &kernel);
+    let with_cls = b.pad("with_cls", &embedded, &[1, 0, 0, 0, 0, 0]);
+    let positions = b.floats("positions", &positions.insert_axis(Axis(1)));
+    b.add("placed", &with_cls, &positions)
 }

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Transformer<'a> {
     pub(super) weights: &'a Weights,
-    /// `vision_model` or `text_model`.
+    /// Where its weights' names begin: `vision_model`, `text_model`.
     pub(super) tower: &'static str,
     /// D.
     pub(super) width: usize,

@@ -110,19 +110,32 @@ const fn eos() -> i64 {
     49407
 }
 
+/// `config.json` of a model with two towers.
 #[derive(Deserialize)]
-struct ConfigJson {
-    model_type: Option<String>,
+pub(super) struct ConfigJson {
     #[serde(default = "d512")]
     projection_dim: usize,
     vision_config: VisionConfig,
     text_config: TextConfig,
 }
 
+/// `preprocessor_config.json`.
 #[derive(Deserialize)]
-struct PreprocessorJson {
-    image_mean: [f32; 3],
-    image_std: [f32; 3],
+pub(super) struct PreprocessorJson {
+    pub(super) image_mean: [f32; 3],
+    pub(super) image_std: [f32; 3],
+}
+
+impl ConfigJson {
+    pub(super) fn with(self, processor: PreprocessorJson) -> ClipConfig {
+        ClipConfig {
+            vision: self.vision_config,
+            text: self.text_config,
+            projection_dim: self.projection_dim,
+            image_mean: processor.image_mean,
+            image_std: processor.image_std,
+        }
+    }
 }
 
 impl VisionConfig {
@@ -158,21 +171,14 @@ impl ClipConfig {
         }
         let config: ConfigJson =
             serde_json::from_value(value).map_err(|error| Error::content(&path, format!("not a CLIP configuration: {error}")))?;
-        debug_assert_eq!(config.model_type.as_deref(), Some("clip"));
         let processor_path = dir.join("preprocessor_config.json");
         let processor: PreprocessorJson = read_json(&processor_path)?;
-        let clip = Self {
-            vision: config.vision_config,
-            text: config.text_config,
-            projection_dim: config.projection_dim,
-            image_mean: processor.image_mean,
-            image_std: processor.image_std,
-        };
+        let clip = config.with(processor);
         clip.check(&path, &processor_path)?;
         Ok(clip)
     }
 
-    fn check(&self, path: &Path, processor_path: &Path) -> Result<()> {
+    pub(super) fn check(&self, path: &Path, processor_path: &Path) -> Result<()> {
         let (v, t) = (&self.vision, &self.text);
         let sizes = [
             ("vision_config.hidden_size", v.hidden_size, 16_384),
@@ -233,7 +239,7 @@ impl ClipConfig {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
     serde_json::from_str(&text).map_err(|error| Error::content(path, format!("not the JSON that was wanted: {error}")))
 }

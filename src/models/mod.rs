@@ -7,6 +7,7 @@
 
 mod clip;
 mod fingerprint;
+mod owlv2;
 pub mod shipped;
 mod tokenizer;
 mod weights;
@@ -21,6 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use clip::{Activation, ClipConfig, TextConfig, VisionConfig};
+pub use owlv2::Owlv2Config;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use weights::Weights;
 
@@ -63,28 +65,59 @@ pub struct Manifest {
 }
 
 /// The manifest's `detector`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetectorManifest {
-    /// ONNX file, relative to the manifest.
+    /// ONNX file, or the Hugging Face folder of an OWLv2; relative to the manifest.
     pub file: PathBuf,
-    /// How its output reads.
-    pub layout: Layout,
+    /// How its output reads; where absent, told from the names and shapes of its inputs and outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// How a frame becomes its input; the layout's own default where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
     /// Class names in the order of its outputs.
+    #[serde(default)]
     pub labels: Vec<String>,
+    /// What its logits mean; for [`Layout::Detr`], told from their number where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+    /// What its colours are scaled to; for [`Layout::Detr`] and [`Layout::Rtdetr`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<Normalize>,
+    /// For [`Layout::Owlv2`]: look for `labels`, or else for the set's classes, by this text with `{}` where the name goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
 }
 
 /// A detector's output contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// Raw grid `[1, A, 5+K]`, strides 8, 16, 32; BGR 0–255.
+    /// Raw grid `[N, A, 5+K]`, strides 8, 16, 32; BGR 0–255.
     Yolox,
-    /// `[1, 4+K, A]`, cx, cy, w, h in input pixels; RGB 0–1.
+    /// `[N, 4+K, A]`, cx, cy, w, h in input pixels; RGB 0–1.
     Yolov8,
+    /// `logits [N, Q, K]` and `pred_boxes [N, Q, 4]`, or RF-DETR's `labels` and `dets`: cx, cy, w, h as shares of the input.
+    Detr,
+    /// Input `orig_target_sizes [N, 2]`; `labels [N, Q]`, `boxes [N, Q, 4]` between corners, `scores [N, Q]`: RT-DETR, D-FINE.
+    Rtdetr,
+    /// A Hugging Face folder, built into a graph here.
+    Owlv2,
+}
+
+impl Layout {
+    /// Its name in a manifest.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Yolox => "yolox",
+            Self::Yolov8 => "yolov8",
+            Self::Detr => "detr",
+            Self::Rtdetr => "rtdetr",
+            Self::Owlv2 => "owlv2",
+        }
+    }
 }
 
 /// How a frame is fitted to a detector's input.
@@ -95,6 +128,26 @@ pub enum Resize {
     Letterbox,
     /// Both sides stretched to fit.
     Stretch,
+}
+
+/// What the logits of a detector's boxes mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scores {
+    /// One decision a class: RT-DETR, RF-DETR, Deformable DETR.
+    Sigmoid,
+    /// One decision among the classes and, last, no object: DETR.
+    Softmax,
+}
+
+/// What a detector's colours are scaled to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalize {
+    /// 0–1.
+    None,
+    /// 0–1, less ImageNet's mean, over its standard deviation.
+    Imagenet,
 }
 
 /// A model set that was read and whose files are there.
@@ -174,7 +227,7 @@ impl ModelSet {
         self.manifest.combiner.as_ref().map(|file| self.dir.join(file))
     }
 
-    /// The detector's ONNX file.
+    /// The detector's ONNX file, or its folder.
     #[must_use]
     pub fn detector_path(&self) -> Option<PathBuf> {
         self.manifest.detector.as_ref().map(|detector| self.dir.join(&detector.file))
@@ -195,6 +248,11 @@ impl Manifest {
         }
         if let Some(template) = self.templates.iter().find(|template| template.matches("{}").count() != 1) {
             return wrong("templates", format!("`{template}`"), "prompts with `{}` once, where the class name goes");
+        }
+        if let Some(prompt) =
+            self.detector.as_ref().and_then(|detector| detector.prompt.as_ref()).filter(|prompt| prompt.matches("{}").count() != 1)
+        {
+            return wrong("detector.prompt", format!("`{prompt}`"), "a text with `{}` once, where the name goes");
         }
         check_classes(&self.classes).map_err(|error| Error::model_set(path, "classes", error.to_string(), "distinct names, at least one"))
     }
@@ -264,6 +322,8 @@ mod tests {
             ("combiner", json!("none.safetensors"), "none.safetensors"),
             ("detector", json!({"file": "none.onnx", "layout": "yolox", "labels": []}), "none.onnx"),
             ("detector", json!({"file": "a.onnx", "layout": "yolo99", "labels": []}), "yolo99"),
+            ("detector", json!({"file": "a.onnx", "scores": "relu"}), "relu"),
+            ("detector", json!({"file": "owlv2", "layout": "owlv2", "prompt": "a photo"}), "`{}` once"),
         ] {
             let error = open(|manifest| manifest[key] = value.clone()).unwrap_err().to_string();
             assert!(error.contains(sentence), "{key}: {value}: {error}");

@@ -16,11 +16,12 @@ use crate::{
 
 /// Names in the folder that is written.
 const CLIP: &str = "clip";
+const DETECTOR: &str = "detector";
 const COMBINER: &str = "combiner.safetensors";
 const CARD: &str = "README.md";
 
-/// Files of a CLIP folder that are part of it; others (weights of other frameworks) are left where they are.
-const CLIP_FILES: [&str; 4] = ["json", "txt", "safetensors", "md"];
+/// Files of a Hugging Face folder that are part of it; others (weights of other frameworks) are left where they are.
+const FOLDER_FILES: [&str; 4] = ["json", "txt", "safetensors", "md"];
 
 /// What a set was tuned from and on.
 #[derive(Debug, Clone, Copy)]
@@ -105,17 +106,13 @@ fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Takes CLIP and detector over into `folder`; the manifest that names them there.
 fn take_over_models(models: &ModelSet, folder: &Path) -> Result<Manifest> {
-    let clip = folder.join(CLIP);
-    fs::create_dir(&clip).map_err(Error::file("create", &clip))?;
-    let source = models.clip_dir();
-    for entry in fs::read_dir(&source).map_err(Error::file("read", &source))? {
-        let path = entry.map_err(Error::file("read", &source))?.path();
-        let wanted = path.extension().is_some_and(|own| CLIP_FILES.iter().any(|ending| own == *ending));
-        if wanted && path.is_file() {
-            take_over(&path, &clip.join(path.file_name().unwrap_or_default()))?;
-        }
-    }
+    take_over_folder(&models.clip_dir(), &folder.join(CLIP))?;
     let detector = match (&models.manifest.detector, models.detector_path()) {
+        // A folder's own name may be the CLIP's in the new set.
+        (Some(detector), Some(path)) if path.is_dir() => {
+            take_over_folder(&path, &folder.join(DETECTOR))?;
+            Some(DetectorManifest { file: DETECTOR.into(), ..detector.clone() })
+        }
         (Some(detector), Some(path)) => {
             let file = PathBuf::from(path.file_name().unwrap_or_default());
             take_over(&path, &folder.join(&file))?;
@@ -124,6 +121,19 @@ fn take_over_models(models: &ModelSet, folder: &Path) -> Result<Manifest> {
         _ => None,
     };
     Ok(Manifest { schema: SCHEMA.to_owned(), clip: CLIP.into(), detector, ..models.manifest.clone() })
+}
+
+/// Takes the files of a Hugging Face folder over into a new one.
+fn take_over_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to).map_err(Error::file("create", to))?;
+    for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
+        let path = entry.map_err(Error::file("read", from))?.path();
+        let wanted = path.extension().is_some_and(|own| FOLDER_FILES.iter().any(|ending| own == *ending));
+        if wanted && path.is_file() {
+            take_over(&path, &to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A second name for a file where the file system has that, else a copy.

@@ -1,0 +1,138 @@
+//! OWLv2 base at full size, 960 pixels and 3600 boxes, with random weights against transformers: the graph's numbers, and boxes
+//! and names through the engine. Needs a Python with torch and transformers; skips aloud without.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use common::golden::Expected;
+use ndarray::{Array2, Array3, Array4, ArrayD};
+use serde_json::json;
+use uniood::{
+    detect::{Detection, Selection},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Session},
+    frame::{FrameSource as _, Picture},
+    graph::{Owlv2Graph, write_owlv2_text},
+    models::{MANIFEST, ModelSet, Owlv2Config, SCHEMA, Tokenizer, Weights},
+    score::unit_rows,
+};
+
+const NAMES: [&str; 3] = ["car", "traffic light", "raccoon"];
+const PROMPT: &str = "a photo of a {}";
+
+/// How far numbers may be from transformers'.
+const TOLERANCE: f32 = 1e-3;
+
+#[test]
+fn two_layers_give_transformers_boxes_and_names() {
+    check(2, Duration::from_mins(5));
+}
+
+#[test]
+#[ignore = "twelve layers take minutes of one core; `cargo nextest run --run-ignored only` runs it"]
+fn the_whole_of_base_gives_transformers_boxes_and_names() {
+    check(12, Duration::from_mins(20));
+}
+
+fn check(layers: usize, limit: Duration) {
+    let Some(mut python) = common::python(&["torch", "transformers", "safetensors"]) else { return };
+    common::completes_within(limit, move || {
+        let dir = tempfile::tempdir().unwrap();
+        let prompts = NAMES.map(|name| PROMPT.replace("{}", name));
+        let tokenizer = common::golden_dir().join("quick_gelu_g7/clip");
+        let script = common::workspace_dir().join("tests/oracle/owlv2_reference.py");
+        python.arg(script).arg(dir.path()).arg(layers.to_string()).arg(tokenizer);
+        let mut run = python.stdin(Stdio::piped()).spawn().unwrap();
+        run.stdin.take().unwrap().write_all(json!(prompts).to_string().as_bytes()).unwrap();
+        assert!(run.wait().unwrap().success(), "the oracle failed, see above");
+        let expected = Expected::open(&dir.path().join("reference.safetensors"));
+        check_graph(dir.path(), &prompts, &expected);
+        check_engine(dir.path(), &expected);
+    });
+}
+
+/// The graph's own numbers on transformers' pixel values.
+fn check_graph(dir: &Path, prompts: &[String], expected: &Expected) {
+    let (config, weights) = (Owlv2Config::open(dir).unwrap(), Weights::open_folder(dir).unwrap());
+    let tokens = Tokenizer::open(dir, &config.clip.text).unwrap().encode(prompts).unwrap();
+    assert_eq!(tokens.input_ids.clone().into_dyn(), expected.integers("input_ids"));
+    let text = dir.join("text.onnx");
+    write_owlv2_text(dir, &config, &text).unwrap();
+    let mut session = Session::from_file("text", &text, &Device::Cpu, Some(1)).unwrap();
+    let mut outputs = session.run(&[("input_ids", tokens.input_ids.view().into()), ("eot", tokens.eot.view().into())]).unwrap();
+    let queries = unit_rows(&outputs.take::<ndarray::Ix2>("text_embedding").unwrap());
+
+    let pixel_values: Array4<f32> = expected.floats("pixel_values").into_dimensionality().unwrap();
+    for names in [false, true] {
+        let graph = dir.join("detector.onnx");
+        Owlv2Graph { config: &config, weights: &weights, names }.build().unwrap().write(&graph).unwrap();
+        let mut session = Session::from_file("detect", &graph, &Device::Cpu, Some(1)).unwrap();
+        let mut inputs = vec![("pixel_values", pixel_values.view().into())];
+        inputs.extend(names.then(|| ("queries", queries.view().into())));
+        let started = Instant::now();
+        let mut outputs = session.run(&inputs).unwrap();
+        let took = started.elapsed();
+        let boxes: Array3<f32> = outputs.take("pred_boxes").unwrap();
+        let boxes = expected.check("pred_boxes", &boxes, TOLERANCE);
+        let name = if names { "logits" } else { "objectness_logits" };
+        let logits: ArrayD<f32> = outputs.take(name).unwrap();
+        let logits = expected.check(name, &logits, TOLERANCE);
+        eprintln!("boxes are {boxes:.1e} off, {name} {logits:.1e}; {took:.1?} with one thread");
+    }
+}
+
+/// What the engine finds in the picture, of objects and of names.
+fn check_engine(dir: &Path, expected: &Expected) {
+    let pixels: Array3<u8> = expected.pixels("picture");
+    let picture = Picture { width: 960, height: 960, rgb: pixels.into_raw_vec_and_offset().0 };
+    let boxes: Array3<f32> = expected.floats("pred_boxes").into_dimensionality().unwrap();
+    let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    let set = tempfile::tempdir().unwrap();
+    for prompt in [None, Some(PROMPT)] {
+        let manifest = json!({
+            "schema": SCHEMA, "name": "test", "licence": "", "clip": common::golden_dir().join("no_cnn_g4_wide/clip"), "combiner": null,
+            "classes": NAMES, "threshold": 0.0, "detector": {"file": dir, "prompt": prompt},
+        });
+        fs::write(set.path().join(MANIFEST), manifest.to_string()).unwrap();
+        let config = EngineConfig {
+            models: ModelSet::open(set.path()).unwrap(),
+            detector: DetectorChoice::Set,
+            device: Device::Cpu,
+            batch_size: 1,
+            batch_timeout: None,
+            cache_dir: Some(set.path().join("cache")),
+            threads: Some(1),
+        };
+        let mut detector = Detector::open(&config).unwrap().unwrap();
+        let selection = Selection { detection_threshold: 0.0, iou_threshold: 1.0, min_object_size: 0, ..Selection::default() };
+        let found = detector.detect(&[(picture.frame(), &selection)]).unwrap().remove(0);
+        let scores: Array2<f32> = if prompt.is_some() {
+            let logits: Array3<f32> = expected.floats("logits").into_dimensionality().unwrap();
+            logits.index_axis_move(ndarray::Axis(0), 0).mapv(sigmoid)
+        } else {
+            expected.floats("objectness_logits").mapv(sigmoid).into_shape_with_order((3600, 1)).unwrap()
+        };
+        let names: &[&str] = if prompt.is_some() { &NAMES } else { &["object"] };
+        // Every box is transformers' box of the same confidence; of thousands some have nearly the same.
+        for Detection { bbox, confidence, label } in &found {
+            let label = label.as_ref().unwrap();
+            assert_eq!(&*label.name, names[label.id as usize]);
+            let is_it = |patch: usize| {
+                let at = [0, 1, 2, 3].map(|number| boxes[[0, patch, number]] * 960.0);
+                let wanted = uniood::geometry::BBox::from_center(at[0], at[1], at[2], at[3]).clipped(960, 960);
+                let edges = [wanted.x - bbox.x, wanted.y - bbox.y, wanted.w - bbox.w, wanted.h - bbox.h];
+                edges.iter().all(|edge| edge.abs() < 1.0) && (scores[[patch, label.id as usize]] - confidence).abs() < TOLERANCE
+            };
+            assert!((0..3600).any(is_it), "{bbox:?}, {confidence}, {}", label.name);
+        }
+        eprintln!("{} boxes in the picture, each one of transformers'", found.len());
+        assert!(found.len() > 3000, "{}", found.len());
+    }
+}
