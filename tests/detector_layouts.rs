@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     detect::Selection,
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Scope, no_abort},
+    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
     frame::Picture,
     graph::{
         OPSET,
@@ -68,6 +68,7 @@ impl Graph {
             name: output.to_owned(),
             op_type: op.to_owned(),
             attribute: attribute.iter().map(int).collect(),
+            ..NodeProto::default()
         });
         self
     }
@@ -121,6 +122,7 @@ fn set(graph: Graph, detector: &Value) -> (TempDir, EngineConfig) {
         models: ModelSet::open(dir.path()).unwrap(),
         detector: DetectorChoice::Set,
         device: Device::Cpu,
+        precision: Precision::Auto,
         batch_size: 4,
         batch_timeout: None,
         cache_dir: Some(dir.path().join("cache")),

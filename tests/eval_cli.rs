@@ -116,6 +116,26 @@ fn shots_negatives_and_ablations_bring_columns() {
 }
 
 #[test]
+fn an_open_vocabulary_detector_is_asked_for_the_predicted_class() {
+    let bench = Bench::new();
+    let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
+    let owlv2 = common::golden_dir().join("owlv2_s96/owlv2");
+    let found = bench.json(&[
+        "--open-world",
+        both.to_str().unwrap(),
+        "--boxes",
+        "truth",
+        "--open-vocabulary",
+        owlv2.to_str().unwrap(),
+        "--methods",
+        "max-cosine,agree",
+    ]);
+    let (agree, cosine) = (of(&found, "agree"), of(&found, "max-cosine"));
+    assert_eq!((agree["n_id"].as_u64(), agree["n_ood"].as_u64()), (Some(10), Some(5)));
+    assert!(agree["auroc"].as_f64().is_some() && agree["auroc"] != cosine["auroc"], "{found}");
+}
+
+#[test]
 fn boxes_made_worse_are_runs_of_their_own() {
     let bench = Bench::new();
     let both = bench.coco("both", 6, &[0, 1, 2], |_| ());

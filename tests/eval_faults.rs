@@ -30,7 +30,9 @@ fn what_cannot_be_is_refused_with_a_sentence() {
     refused(&["--open-world", id, "--boxes", "truth"], 1, "nothing is OOD");
     refused(&["--open-world", ood, "--classes", "bus,lamp"], 1, "none of the classes (bus, lamp) is in it");
     refused(&["--open-world", ood, "--methods", "msp"], 2, "there is no method `msp`; there are detector, max-cosine");
-    refused(&["--open-world", ood, "--methods", "agree"], 2, "open-vocabulary detector");
+    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "agree"], 1, "`agree` needs an open-vocabulary detector");
+    let nowhere = bench.text("nowhere");
+    refused(&["--open-world", ood, "--boxes", "truth", "--open-vocabulary", &nowhere], 1, "the Hugging Face folder of an OWLv2");
     refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm,mcm"], 1, "twice");
     refused(&["--open-world", ood, "--boxes", "truth", "--methods", "detector"], 1, "`detector` needs a detector's boxes");
     refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm", "--min-auroc", "0.5"], 1, "add it to --methods");

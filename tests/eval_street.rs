@@ -55,6 +55,7 @@ fn request(parts: Vec<Part>, classes: &[String], detect: bool, methods: &[Method
         methods: methods.to_vec(),
         negatives: None,
         shots: None,
+        open_vocabulary: None,
         ablations: vec![],
         context_detected: false,
         disturbances: vec![Disturbance::default()],

@@ -17,7 +17,7 @@ use ndarray::{Array2, Array3, Array4, ArrayD};
 use serde_json::json;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Session},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session},
     frame::{FrameSource as _, Picture},
     graph::{Owlv2Graph, write_owlv2_text},
     models::{MANIFEST, ModelSet, Owlv2Config, SCHEMA, Tokenizer, Weights},
@@ -105,6 +105,7 @@ fn check_engine(dir: &Path, expected: &Expected) {
             models: ModelSet::open(set.path()).unwrap(),
             detector: DetectorChoice::Set,
             device: Device::Cpu,
+            precision: Precision::Auto,
             batch_size: 1,
             batch_timeout: None,
             cache_dir: Some(set.path().join("cache")),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     detect::Selection,
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Session},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session},
     frame::FrameSource as _,
     geometry::BBox,
     graph::Owlv2Graph,
@@ -88,6 +88,7 @@ fn set(folder: &Path, detector: &Value) -> (TempDir, uniood::Result<EngineConfig
         models,
         detector: DetectorChoice::Set,
         device: Device::Cpu,
+        precision: Precision::Auto,
         batch_size: 1,
         batch_timeout: None,
         cache_dir: Some(dir.path().join("cache")),

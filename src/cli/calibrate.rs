@@ -273,6 +273,7 @@ impl Calibrate {
             methods: vec![Method::Uniood],
             negatives: None,
             shots: None,
+            open_vocabulary: None,
             ablations: Vec::new(),
             context_detected: false,
             disturbances: vec![Disturbance::default()],

@@ -78,6 +78,9 @@ struct Compared {
     /// Words that are no class, for neg-label and neg-max: a list or a text file, one a line
     #[arg(long, value_name = "LIST")]
     negatives: Option<String>,
+    /// Hugging Face folder of an OWLv2, for agree: how sure it is of the class that CLIP predicts
+    #[arg(long, value_name = "DIR")]
+    open_vocabulary: Option<PathBuf>,
     /// Labelled objects of the classes, for knn, mahalanobis, runa-like, shift and --ablations
     #[arg(long, value_name = "DATA")]
     shots: Option<PathBuf>,
@@ -172,12 +175,17 @@ impl Eval {
         if level == Level::Image && self.data.is_open_world() {
             bail!("at the image level a picture is ID or OOD as a whole; give them apart with --id and --ood");
         }
-        let Compared { negatives, shots, context_detected, .. } = &self.compared;
+        let Compared { negatives, shots, open_vocabulary, context_detected, .. } = &self.compared;
         let shots = match shots {
             Some(path) => Some((labelled::open(path, None, &classes, faults)?, self.shot_settings())),
             None => None,
         };
-        let supplies = Supplies { detector: self.boxes.detect(), negatives: negatives.is_some(), shots: shots.is_some() };
+        let supplies = Supplies {
+            detector: self.boxes.detect(),
+            negatives: negatives.is_some(),
+            shots: shots.is_some(),
+            open_vocabulary: open_vocabulary.is_some(),
+        };
         Ok(Request {
             parts,
             classes,
@@ -188,6 +196,7 @@ impl Eval {
             methods: self.methods(supplies),
             negatives: negatives.as_deref().map(parse_classes).transpose()?,
             shots,
+            open_vocabulary: open_vocabulary.clone(),
             ablations: self.ablations()?,
             context_detected: *context_detected,
             disturbances: self.boxes.disturbances(),

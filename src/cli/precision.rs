@@ -98,6 +98,7 @@ impl Guarded {
             methods: vec![Method::Uniood],
             negatives: None,
             shots: None,
+            open_vocabulary: None,
             ablations: Vec::new(),
             context_detected: false,
             disturbances: vec![Disturbance::default()],

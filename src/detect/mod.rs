@@ -4,6 +4,7 @@
 //! from a frame; [`decode`] reads the layout's output (`yolox`, `yolov8`, `detr`, `rtdetr`; `owlv2`'s is `detr`'s), keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
 //! in between is [`crate::engine`]'s.
 
+mod agree;
 mod coco;
 mod contract;
 mod decode;
@@ -18,6 +19,7 @@ mod yolox;
 
 use std::sync::Arc;
 
+pub use agree::agreement;
 pub use decode::decode;
 use decode::{Candidate, best_class};
 pub use preprocess::{Mapping, preprocess};

@@ -1,13 +1,13 @@
 //! A detector with its session. `Frame* ─▶ Detection*`, frames of one run in one batch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
 use super::{DetectorChoice, EngineConfig, Input, Session, owlv2};
 use crate::{
     Error, Result,
-    detect::{Companion, Detection, DetectorSpec, Selection, decode, preprocess},
+    detect::{Companion, Detection, DetectorSpec, Mapping, Selection, decode, preprocess},
     frame::Frame,
     graph::port,
     models::{DetectorManifest, Layout},
@@ -46,8 +46,13 @@ impl Detector {
                 (path, manifest.clone())
             }
         };
+        Self::of(config, path, &manifest).map(Some)
+    }
+
+    /// The detector at a path.
+    pub(super) fn of(config: &EngineConfig, path: PathBuf, manifest: &DetectorManifest) -> Result<Self> {
         let (session, spec, queries) = match (path.is_dir(), manifest.layout) {
-            (true, None | Some(Layout::Owlv2)) => owlv2::open(config, &path, &manifest)?,
+            (true, None | Some(Layout::Owlv2)) => owlv2::open(config, &path, manifest)?,
             (true, Some(layout)) => {
                 return Err(Error::model_set(&path, "file", "a folder", format!("an ONNX file for the layout `{}`", layout.name())));
             }
@@ -61,12 +66,12 @@ impl Detector {
             }
             (false, _) => {
                 let session = Session::from_file("detect", &path, &config.device, config.threads)?;
-                let spec = DetectorSpec::new(&path, &manifest, session.inputs(), session.outputs())?;
+                let spec = DetectorSpec::new(&path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }
         };
         let frames = frames(&path, &session, &spec)?;
-        Ok(Some(Self { session, spec, queries, frames, pixels: Vec::new() }))
+        Ok(Self { session, spec, queries, frames, pixels: Vec::new() })
     }
 
     /// How many frames a run takes at most.
@@ -86,11 +91,20 @@ impl Detector {
     /// # Errors
     /// [`Error::Inference`] where the run fails or gives another shape.
     pub fn detect(&mut self, frames: &[(Frame<'_>, &Selection)]) -> Result<Vec<Vec<Detection>>> {
+        let pictures: Vec<&Frame<'_>> = frames.iter().map(|(frame, _)| frame).collect();
+        let (mappings, outputs) = self.outputs(&pictures)?;
+        let of_frame = |index: usize| outputs.iter().map(|output| output.slice_axis(Axis(0), (index..=index).into())).collect::<Vec<_>>();
+        let found = mappings.iter().zip(frames).enumerate();
+        found.map(|(index, (mapping, (_, selection)))| decode(&of_frame(index), mapping, &self.spec, selection)).collect()
+    }
+
+    /// What the model says of frames, in the order of [`DetectorSpec::outputs`], and the way back to each frame.
+    pub(super) fn outputs(&mut self, frames: &[&Frame<'_>]) -> Result<(Vec<Mapping>, Vec<ArrayD<f32>>)> {
         let spec = &self.spec;
         let count = frames.len();
         self.pixels.resize(count * spec.input_len(), 0.0);
         let rows = self.pixels.chunks_exact_mut(spec.input_len());
-        let mappings = frames.iter().zip(rows).map(|((frame, _), row)| preprocess(frame, spec, row)).collect::<Result<Vec<_>>>()?;
+        let mappings = frames.iter().zip(rows).map(|(frame, row)| preprocess(frame, spec, row)).collect::<Result<Vec<_>>>()?;
         let fits = |problem: String| Error::Inference { stage: "detect", problem };
         let pixels = ArrayView4::from_shape((count, 3, spec.height, spec.width), &self.pixels).map_err(|error| fits(error.to_string()))?;
         let companion = spec.companion.as_ref().map(|companion| (companion.name.as_str(), rows_of(companion, count)));
@@ -103,9 +117,7 @@ impl Detector {
         if let Some(output) = outputs.iter().find(|output| output.shape().first() != Some(&count)) {
             return Err(fits(format!("an output has the shape {:?} for {count} frames", output.shape())));
         }
-        let of_frame = |index: usize| outputs.iter().map(|output| output.slice_axis(Axis(0), (index..=index).into())).collect::<Vec<_>>();
-        let found = mappings.iter().zip(frames).enumerate();
-        found.map(|(index, (mapping, (_, selection)))| decode(&of_frame(index), mapping, spec, selection)).collect()
+        Ok((mappings, outputs))
     }
 }
 

@@ -1,6 +1,6 @@
 //! An evaluation whole: what is asked for, and what came of it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     ablations::Ablation,
@@ -19,7 +19,7 @@ use crate::{
     combiner::Combiner,
     data::{DataSet, Faults},
     detect::Selection,
-    engine::{Detector, EngineConfig, FeatureEncoder},
+    engine::{Detector, EngineConfig, FeatureEncoder, OpenVocabulary},
     tune::{self, ContextText, Switches, texts::Texts},
 };
 
@@ -44,6 +44,8 @@ pub struct Request {
     pub negatives: Option<Vec<String>>,
     /// Where objects of known classes come from, and how they are drawn.
     pub shots: Option<(DataSet, tune::Settings)>,
+    /// The Hugging Face folder of an OWLv2 that is asked for classes.
+    pub open_vocabulary: Option<PathBuf>,
     /// A column more each: UNI-OOD trained on the shots without one of its parts.
     pub ablations: Vec<Ablation>,
     /// A column more, in which an object's context is the other objects' own most likely classes.
@@ -82,7 +84,12 @@ impl Request {
     /// What it has beside pictures and texts.
     #[must_use]
     pub const fn supplies(&self) -> Supplies {
-        Supplies { detector: self.detect, negatives: self.negatives.is_some(), shots: self.shots.is_some() }
+        Supplies {
+            detector: self.detect,
+            negatives: self.negatives.is_some(),
+            shots: self.shots.is_some(),
+            open_vocabulary: self.open_vocabulary.is_some(),
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -125,6 +132,10 @@ pub fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults, w
     let values = request.methods.contains(&Method::GlMcm);
     let mut encoder = if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open(config)? };
     let scorers = scorers(config, request, &mut encoder, faults, watch)?;
+    let mut open_vocabulary = match &request.open_vocabulary {
+        Some(dir) if request.methods.contains(&Method::Agree) => Some(OpenVocabulary::open(config, dir, &request.classes)?),
+        _ => None,
+    };
     let mut runs = Vec::new();
     // What is broken is told of once.
     let mut again = Faults::default();
@@ -132,6 +143,7 @@ pub fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults, w
         let mut reader = Reader {
             encoder: &mut encoder,
             detector: detector.as_mut(),
+            open_vocabulary: open_vocabulary.as_mut(),
             selection: &selection,
             level: request.level,
             disturbance,

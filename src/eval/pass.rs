@@ -1,6 +1,6 @@
 //! One pass over the pictures for all methods; a picture's pixels are in memory only while they are read.
 
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 
 use super::{
     boxes::{self, Found, Kind},
@@ -14,7 +14,7 @@ use crate::{
     data::Faults,
     detect::Selection,
     encode::Features,
-    engine::{Detector, FeatureEncoder, Pair},
+    engine::{Detector, FeatureEncoder, OpenVocabulary, Pair},
     frame::FrameSource,
     geometry::Rect,
     pair::{Base, write_pair},
@@ -94,6 +94,8 @@ pub(super) struct Reader<'a> {
     pub(super) encoder: &'a mut FeatureEncoder,
     /// `None`: the labels are the boxes.
     pub(super) detector: Option<&'a mut Detector>,
+    /// Asked for classes, where a method does that.
+    pub(super) open_vocabulary: Option<&'a mut OpenVocabulary>,
     pub(super) selection: &'a Selection,
     pub(super) level: Level,
     pub(super) disturbance: Disturbance,
@@ -107,6 +109,8 @@ struct Frame {
     /// Whether there is more than one box in it.
     context: bool,
     objects: Vec<(Found, Kind)>,
+    /// How sure an open-vocabulary detector is of each class at each object, `[N, C]`.
+    agreement: Option<Array2<f32>>,
 }
 
 /// What was read of a picture.
@@ -117,6 +121,7 @@ struct Read {
     pairs: Vec<Pair>,
     /// The picture with all but the object blurred, where that is asked for.
     scenes: Vec<Vec<u8>>,
+    agreement: Option<Array2<f32>>,
 }
 
 /// Which of a picture's objects are looked at, and at what of them.
@@ -154,7 +159,8 @@ pub(super) fn pass(
                     if let Some(missed) = &mut tallies[index].missed {
                         *missed += boxes::missed(part, picture, &read.found);
                     }
-                    frames.push(Frame { part: index, picture: position, context: read.found.len() > 1, objects: read.kept });
+                    let context = read.found.len() > 1;
+                    frames.push(Frame { part: index, picture: position, context, objects: read.kept, agreement: read.agreement });
                     pairs.extend(read.pairs);
                     scenes.extend(read.scenes);
                 }
@@ -215,7 +221,13 @@ impl Reader<'_> {
                 scenes = kept.iter().map(|(found, _)| of.of(found.rect)).collect();
             }
         }
-        Ok(Read { found, kept, pairs, scenes })
+        let agreement = match &mut self.open_vocabulary {
+            Some(asked) if !kept.is_empty() => {
+                Some(asked.agreement(&frame, &kept.iter().map(|(found, _)| found.bbox).collect::<Vec<_>>())?)
+            }
+            _ => None,
+        };
+        Ok(Read { found, kept, pairs, scenes, agreement })
     }
 }
 
@@ -230,6 +242,7 @@ fn seen<'a>(frames: &[Frame], features: &'a [Features], scenes: &'a [Array1<f32>
                 features: &features[first + own],
                 scene: scenes.get(first + own),
                 confidence: found.confidence,
+                agreement: frame.agreement.as_ref().map(|agreement| agreement.row(own).to_owned()),
                 others: frame.context.then(others),
             });
         }

@@ -23,6 +23,8 @@ pub(super) struct Seen<'a> {
     pub(super) scene: Option<&'a Array1<f32>>,
     /// The detector's.
     pub(super) confidence: Option<f32>,
+    /// How sure an open-vocabulary detector is of each class there, where one is asked.
+    pub(super) agreement: Option<Array1<f32>>,
     /// The frame's other objects, as positions among those that are seen together; `None` where there are none.
     pub(super) others: Option<Vec<usize>>,
 }
@@ -119,8 +121,13 @@ impl Scorers {
         let judged = |index: usize| {
             let own = omega.as_ref().map_or_else(|| cosines[index].view(), |omega| omega.row(index));
             let wide = |values: ArrayView1<'_, f32>| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
-            let object =
-                Object { seen: &seen[index], embedding: &embeddings[index], cosines: wide(cosines[index].view()), omega: wide(own) };
+            let object = Object {
+                seen: &seen[index],
+                embedding: &embeddings[index],
+                cosines: wide(cosines[index].view()),
+                likely: likely[index],
+                omega: wide(own),
+            };
             let of = |(column, variant): (&Column, &Option<Array2<f32>>)| match (column, variant) {
                 (Column::Method(method), _) => self.score(*method, &object),
                 (Column::Variant(_), Some(omega)) => Ok(methods::max_cosine(&wide(omega.row(index)))),
@@ -174,6 +181,7 @@ impl Scorers {
                 let cosines = self.words.vocabulary.text.dot(&shifted);
                 f64::from(cosines.iter().copied().fold(f32::NEG_INFINITY, f32::max))
             }
+            Method::Agree => f64::from(object.seen.agreement.as_ref().ok_or_else(missing)?[object.likely]),
             Method::Uniood => methods::max_cosine(&object.omega),
         })
     }
@@ -184,6 +192,8 @@ struct Object<'a> {
     seen: &'a Seen<'a>,
     embedding: &'a Array1<f32>,
     cosines: Vec<f64>,
+    /// The class of the highest cosine.
+    likely: usize,
     omega: Vec<f64>,
 }
 

@@ -51,6 +51,8 @@ pub enum Method {
     RunaLike,
     /// `max_c s_c` behind half a mean shift from where the shots are to where their texts are; no training **(ours)**.
     Shift,
+    /// How sure an open-vocabulary detector is of the class of `max_c s_c`, by its own boxes of IoU ≥ 0.2.
+    Agree,
     /// `max_c Ω_c`.
     Uniood,
 }
@@ -64,11 +66,13 @@ pub struct Supplies {
     pub negatives: bool,
     /// Objects of known classes.
     pub shots: bool,
+    /// An open-vocabulary detector.
+    pub open_vocabulary: bool,
 }
 
 impl Method {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Detector,
         Self::MaxCosine,
         Self::Mcm,
@@ -82,6 +86,7 @@ impl Method {
         Self::Mahalanobis,
         Self::RunaLike,
         Self::Shift,
+        Self::Agree,
         Self::Uniood,
     ];
 
@@ -102,6 +107,7 @@ impl Method {
             Self::Mahalanobis => "mahalanobis",
             Self::RunaLike => "runa-like",
             Self::Shift => "shift",
+            Self::Agree => "agree",
             Self::Uniood => "uniood",
         }
     }
@@ -114,6 +120,9 @@ impl Method {
             Self::NegLabel | Self::NegMax if !supplies.negatives => Some("negative words; give a list of them with --negatives FILE"),
             Self::Knn | Self::Mahalanobis | Self::RunaLike | Self::Shift if !supplies.shots => {
                 Some("objects of the known classes; give them with --shots DATA")
+            }
+            Self::Agree if !supplies.open_vocabulary => {
+                Some("an open-vocabulary detector; give an OWLv2's Hugging Face folder with --open-vocabulary DIR")
             }
             _ => None,
         }
@@ -146,12 +155,7 @@ impl FromStr for Method {
             return Ok(method);
         }
         let known = Self::ALL.map(Self::name).join(", ");
-        Err(Error::Setting(match name {
-            "agree" => format!(
-                "`agree` asks an open-vocabulary detector for the predicted class, and none can be used in this version; there are {known}"
-            ),
-            _ => format!("there is no method `{name}`; there are {known}"),
-        }))
+        Err(Error::Setting(format!("there is no method `{name}`; there are {known}")))
     }
 }
 
@@ -166,7 +170,6 @@ mod tests {
         }
         let error = "msp".parse::<Method>().unwrap_err().to_string();
         assert!(error.contains("no method `msp`") && Method::ALL.iter().all(|method| error.contains(method.name())), "{error}");
-        assert!("agree".parse::<Method>().unwrap_err().to_string().contains("open-vocabulary detector"));
     }
 
     #[test]
@@ -174,7 +177,7 @@ mod tests {
         let nothing = Method::supported(Supplies::default());
         assert!(nothing.contains(&Method::Uniood) && !nothing.contains(&Method::Detector) && !nothing.contains(&Method::Knn));
         assert!(nothing.iter().any(|method| method.is_extra()));
-        let all = Supplies { detector: true, negatives: true, shots: true };
+        let all = Supplies { detector: true, negatives: true, shots: true, open_vocabulary: true };
         assert_eq!(Method::supported(all), Method::ALL);
     }
 }
