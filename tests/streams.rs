@@ -24,7 +24,10 @@ use rand_chacha::{
 use uniood::{
     Error,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream, Ticket, no_abort},
+    engine::{
+        Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream,
+        Ticket, no_abort,
+    },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
     models::ModelSet,
@@ -55,6 +58,7 @@ fn settings(engine: &Engine) -> Arc<FrameSettings> {
         selection: Selection { max_objects: 1000, ..Selection::default() },
         scope: Scope::Object,
         keep_scores: false,
+        approximation: Approximation::default(),
     })
 }
 

@@ -11,7 +11,7 @@ use street_world::film;
 use uniood::{
     data::Faults,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
     eval::{Disturbance, Level, Request, methods::Method, open_world},
     frame::Picture,
     geometry::BBox,
@@ -63,12 +63,15 @@ impl Guarded {
             scenes.iter().map(|(picture, boxes)| omegas(&engine, &settings, picture, boxes)).collect::<Result<Vec<_>>>()
         });
         let [wanted, found] = [wanted?.concat(), found?.concat()];
-        let differences: Vec<f32> = wanted.iter().flatten().zip(found.iter().flatten()).map(|(wanted, found)| (wanted - found).abs()).collect();
+        let differences: Vec<f32> =
+            wanted.iter().flatten().zip(found.iter().flatten()).map(|(wanted, found)| (wanted - found).abs()).collect();
         let most = differences.iter().copied().fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "some hundred numbers")]
         let mean = differences.iter().sum::<f32>() / differences.len() as f32;
         let (precision, objects, classes) = (self.precision, wanted.len(), set.manifest.classes.len());
-        let said = format!("{precision}: omega is {mean:.1e} off fp32 on the mean and {most:.1e} at most ({objects} objects of rendered streets, {classes} classes)");
+        let said = format!(
+            "{precision}: omega is {mean:.1e} off fp32 on the mean and {most:.1e} at most ({objects} objects of rendered streets, {classes} classes)"
+        );
         // Not the other way round: a mean that is no number is too far off.
         if mean <= MOST_DEVIATION {
             return Ok(said);
@@ -98,6 +101,7 @@ impl Guarded {
             ablations: Vec::new(),
             context_detected: false,
             disturbances: vec![Disturbance::default()],
+            approximation: Approximation::default(),
             seed: 0,
         };
         let configs = [Precision::Fp32, self.precision].map(|precision| self.engine(set, precision));
@@ -109,7 +113,10 @@ impl Guarded {
         let (fp32, own) = (points(0)?, points(1)?);
         let (precision, change) = (self.precision, own - fp32);
         let objects = evaluations[0].runs.iter().map(|run| run.objects.len()).sum::<usize>();
-        let said = format!("{precision}: AUROC is {own:.2} where fp32 has {fp32:.2}, {change:+.2} points ({objects} objects of {})", data.display());
+        let said = format!(
+            "{precision}: AUROC is {own:.2} where fp32 has {fp32:.2}, {change:+.2} points ({objects} objects of {})",
+            data.display()
+        );
         if change >= -MOST_POINTS {
             return Ok(Some(said));
         }
@@ -170,6 +177,7 @@ pub(crate) fn settings(engine: &Engine) -> Result<Arc<FrameSettings>> {
         selection: Selection { max_objects: usize::MAX, ..Selection::default() },
         scope: Scope::Object,
         keep_scores: true,
+        approximation: Approximation::default(),
     }))
 }
 

@@ -1,12 +1,17 @@
 //! An evaluation as JSON: `uniood.eval/1`. Numbers are fractions, in full precision.
 
+use std::num::NonZero;
+
 use serde::Serialize;
 
 use super::{
     rows::Row,
     sets::{Part, Role},
 };
-use crate::eval::{Evaluation, Request, pass::Level};
+use crate::{
+    eval::{Evaluation, Request, pass::Level},
+    pair::Background,
+};
 
 /// The version of the form.
 pub const SCHEMA: &str = "uniood.eval/1";
@@ -37,6 +42,11 @@ pub struct Origin<'a> {
     iou_threshold: f32,
     min_object_size: u32,
     shots: Option<usize>,
+    /// Where it is not the exact one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    background: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortlist: Option<NonZero<usize>>,
     seed: u64,
     sets: Vec<Set<'a>>,
 }
@@ -101,6 +111,8 @@ impl<'a> Origin<'a> {
             iou_threshold: request.selection.iou_threshold,
             min_object_size: request.selection.min_object_size,
             shots: request.shots.as_ref().map(|(_, settings)| settings.shots),
+            background: (request.approximation.background == Background::Shared).then_some("shared"),
+            shortlist: request.approximation.shortlist,
             seed: request.seed,
             sets: request.parts.iter().enumerate().map(set).collect(),
         }

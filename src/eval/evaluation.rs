@@ -19,7 +19,8 @@ use crate::{
     combiner::Combiner,
     data::{DataSet, Faults},
     detect::Selection,
-    engine::{Detector, EngineConfig, FeatureEncoder},
+    engine::{Approximation, Detector, EngineConfig, FeatureEncoder},
+    pair::Background,
     tune::{self, ContextText, Switches, texts::Texts},
 };
 
@@ -50,6 +51,8 @@ pub struct Request {
     pub context_detected: bool,
     /// How boxes are made worse: a run each.
     pub disturbances: Vec<Disturbance>,
+    /// What is left out of uniood for speed, as in the engine.
+    pub approximation: Approximation,
     /// For everything that is drawn at random.
     pub seed: u64,
 }
@@ -97,6 +100,9 @@ impl Request {
                 return Err(Error::Setting(format!("`{method}` stands in the list of methods twice; remove one")));
             }
         }
+        if self.approximation.background == Background::Shared && self.methods.contains(&Method::GlMcm) {
+            return Err(Error::Setting("`gl-mcm` takes more of CLIP than background=shared computes; leave one of them out".to_owned()));
+        }
         let boxless = |part: &&Part| part.data.pictures.iter().all(|picture| picture.objects.is_empty());
         if let (false, Level::Object, Some(part)) = (self.detect, self.level, self.parts.iter().find(boxless)) {
             return Err(Error::content(
@@ -123,7 +129,9 @@ pub fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults, w
         selection.detection_threshold = confidence::best_f1(detector, part, &selection, faults, watch)?;
     }
     let values = request.methods.contains(&Method::GlMcm);
-    let mut encoder = if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open(config)? };
+    let background = request.approximation.background;
+    let mut encoder =
+        if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open_with_background(config, background)? };
     let scorers = scorers(config, request, &mut encoder, faults, watch)?;
     let mut runs = Vec::new();
     // What is broken is told of once.
@@ -184,7 +192,7 @@ fn scorers(
         columns.push(Column::Variant(Box::new(trained(config, request, ablation, &words, watch)?)));
     }
     let omega = combiner.as_ref().map(omega_of).transpose()?;
-    Ok(Scorers { words, negatives, bank, omega, columns })
+    Ok(Scorers { words, negatives, bank, omega, shortlist: request.approximation.shortlist, columns })
 }
 
 /// UNI-OOD trained without one of its parts.

@@ -36,6 +36,7 @@ fn every_property_of_the_documentation_has_its_default() {
         ("batch-size", "16", false),
         ("batch-timeout", "10", false),
         ("background", "exact", true),
+        ("shortlist", "0", true),
         ("inference-interval", "1", true),
         ("tracker", "none", true),
         ("reclassify-interval", "1", true),
@@ -187,7 +188,7 @@ fn a_calibrated_sets_threshold_is_the_streams_and_gives_percentiles() {
 fn what_later_versions_bring_is_refused_at_start_and_kept_neutral_while_playing() {
     completes_within(HANG, || {
         let set = ModelSet::golden();
-        for (name, value, neutral) in [("precision", "fp16", "auto"), ("background", "shared", "exact")] {
+        for (name, value, neutral) in [("precision", "fp16", "auto")] {
             let fresh = filter(&set);
             fresh.set_property_from_str(name, value);
             let bus = gst::Bus::new();
