@@ -8,6 +8,9 @@
 //! box filled, after each pass. An object then costs its own pixels and what its box can reach in the output.
 
 mod background;
+mod own;
+
+pub use own::{View, view};
 
 use crate::{
     Error, Result,
@@ -15,6 +18,16 @@ use crate::{
     geometry::Rect,
     resample::{Filter, Resize},
 };
+
+/// How the backgrounds of a frame's objects are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Background {
+    /// Each by itself, the object masked out of its pixels.
+    #[default]
+    Exact,
+    /// The frame once for all its objects, each one's own patches masked out of the keys: an approximation.
+    Shared,
+}
 
 /// What a CLIP model wants of its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +45,12 @@ impl PairSpec {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
         let fill = image_mean.map(|mean| (f64::from(mean) * 255.0).round_ties_even().clamp(0.0, 255.0) as u8);
         Self { size, fill }
+    }
+
+    /// An image of the fill alone, `[S, S, 3]` RGB: the background of a box that is the whole frame.
+    #[must_use]
+    pub fn blank(&self) -> Vec<u8> {
+        self.fill.repeat(self.size * self.size)
     }
 
     /// Bytes of one target or background: 3·S·S.
@@ -67,6 +86,12 @@ impl Base {
         resize.run(read, |row| half.extend_from_slice(row), |y, row| whole[y * row.len()..][..row.len()].copy_from_slice(row));
         Ok(Self { width, height, resize, half, whole })
     }
+
+    /// The frame, no box filled, `[S, S, 3]` RGB.
+    #[must_use]
+    pub fn whole(&self) -> &[u8] {
+        &self.whole
+    }
 }
 
 /// Writes the target and the background of the object in `rect`, each `[S, S, 3]` RGB.
@@ -86,14 +111,30 @@ pub fn write_pair(frame: &Frame<'_>, base: &Base, rect: Rect, spec: &PairSpec, t
             spec.size
         )));
     }
-    if let Some(found) = [target.len(), background.len()].into_iter().find(|&len| len != spec.bytes()) {
-        return Err(Error::Frame(format!("{found} bytes to write an image of {0}×{0} to; wanted {1}", spec.size, spec.bytes())));
-    }
+    check_room(background, spec)?;
+    write_target(frame, rect, spec, target)?;
+    background::write(frame, base, rect, spec.fill, background);
+    Ok(())
+}
+
+/// Writes the target of the object in `rect` alone, `[S, S, 3]` RGB.
+///
+/// # Errors
+/// [`Error::Frame`] where `rect` passes the frame's edge, or the slice is not 3·S·S long.
+pub fn write_target(frame: &Frame<'_>, rect: Rect, spec: &PairSpec, target: &mut [u8]) -> Result<()> {
+    frame.check(rect)?;
+    check_room(target, spec)?;
     let crop = square(rect.w(), rect.h(), spec)?;
     let read = |y, row: &mut [u8]| frame.rgb_into(rect.x(), rect.y() + y, row);
     crop.run(read, |_| (), |y, row| target[y * row.len()..][..row.len()].copy_from_slice(row));
-    background::write(frame, base, rect, spec.fill, background);
     Ok(())
+}
+
+fn check_room(image: &[u8], spec: &PairSpec) -> Result<()> {
+    if image.len() == spec.bytes() {
+        return Ok(());
+    }
+    Err(Error::Frame(format!("{found} bytes to write an image of {0}×{0} to; wanted {1}", spec.size, spec.bytes(), found = image.len())))
 }
 
 /// How pictures of one size become S×S.

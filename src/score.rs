@@ -5,10 +5,13 @@
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Zip};
 
+/// Ω of a class that is not on its object's shortlist: below every cosine, so that it is never the nearest.
+pub const NOT_LISTED: f32 = -2.0;
+
 /// The scores of one object against every class of the vocabulary, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassScores {
-    /// Ω, `[C]`, −1..=1; higher is more ID.
+    /// Ω, `[C]`, −1..=1; higher is more ID. [`NOT_LISTED`] for a class that is not on the object's shortlist.
     pub omega: Array1<f32>,
     /// Plain CLIP's cosine, `[C]`, −1..=1.
     pub clip_cosine: Array1<f32>,
@@ -28,6 +31,16 @@ pub fn omega(z_target: &ArrayRef2<f32>, z_background: &ArrayRef2<f32>, projectio
 pub fn clip_cosine(cls: &ArrayRef1<f32>, projection: &ArrayRef2<f32>, text: &ArrayRef2<f32>) -> Array1<f32> {
     let embedding = projection.dot(cls);
     text.rows().into_iter().map(|text| cosine(&embedding, &text)).collect()
+}
+
+/// The shortlist: the `count` classes of the largest plain cosines, the largest first; of equal ones the first in the list.
+/// All where there are no more.
+#[must_use]
+pub fn shortlist(clip_cosine: &ArrayRef1<f32>, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..clip_cosine.len()).collect();
+    order.sort_by(|a, b| clip_cosine[*b].total_cmp(&clip_cosine[*a]));
+    order.truncate(count);
+    order
 }
 
 /// `a·b / (|a|·|b|)`; 0 where either is the zero vector.

@@ -6,7 +6,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use ndarray::ArrayRef1;
 
-use crate::{Error, Result, attention::size, detect::Detection, geometry::Rect, score::ClassScores, track::Track, vocabulary::Vocabulary};
+use crate::{
+    Error, Result,
+    attention::size,
+    detect::Detection,
+    geometry::Rect,
+    score::{ClassScores, NOT_LISTED},
+    track::Track,
+    vocabulary::Vocabulary,
+};
 
 /// What is said of one object (or of the frame).
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +38,7 @@ pub struct Scored {
     pub percentile: Option<f32>,
     /// The class of the highest Ω.
     pub nearest: Arc<str>,
-    /// Ω of every class, in the vocabulary's order; kept where it was asked for.
+    /// Ω of every class on the object's shortlist, in the vocabulary's order; kept where it was asked for.
     pub omegas: Option<Vec<(Arc<str>, f32)>>,
     /// Plain CLIP's cosine of every class, in the vocabulary's order; kept where it was asked for.
     pub cosines: Option<Vec<(Arc<str>, f32)>>,
@@ -117,7 +125,10 @@ pub fn judge(
     let best = |best: (usize, f32), (class, omega): (usize, &f32)| if *omega > best.1 { (class, *omega) } else { best };
     let (nearest, omega) = scores.omega.iter().enumerate().fold((0, f32::NEG_INFINITY), best);
     let Some(nearest) = classes.get(nearest) else { return Err(inference("there are no classes to score against".to_owned())) };
-    let keep = |scores: &ArrayRef1<f32>| keep_scores.then(|| classes.iter().cloned().zip(scores.iter().copied()).collect());
+    let keep = |scores: &ArrayRef1<f32>| -> Option<Vec<_>> {
+        let of_classes = classes.iter().cloned().zip(scores.iter().copied());
+        keep_scores.then(|| of_classes.filter(|(_, score)| *score > NOT_LISTED).collect())
+    };
     let scored = Scored {
         ood: false,
         omega,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     detect::Selection,
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
     frame::Picture,
     graph::{
         OPSET,
@@ -149,6 +149,7 @@ fn found(config: &EngineConfig, frames: &[Arc<Picture>]) -> Vec<Found> {
         selection: Selection { min_object_size: 0, ..Selection::default() },
         scope: Scope::Object,
         keep_scores: false,
+        approximation: Approximation::default(),
     });
     let stream = engine.stream();
     let job = |frame: &Arc<Picture>| Job { frame: frame.clone(), boxes: Boxes::Detect, settings: Arc::clone(&settings), tracks: None };
@@ -333,6 +334,7 @@ fn a_label_without_a_name_is_an_error_of_the_frame() {
         selection: Selection::default(),
         scope: Scope::Object,
         keep_scores: false,
+        approximation: Approximation::default(),
     };
     let job = Job { frame: frame(200, 100, [0, 255, 0]), boxes: Boxes::Detect, settings: Arc::new(settings), tracks: None };
     let error = engine.stream().submit(job, &no_abort()).unwrap().wait().unwrap().error.unwrap();

@@ -5,16 +5,22 @@ mod common;
 #[path = "common/model_set.rs"]
 mod model_set;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use common::completes_within;
 use model_set::golden_set;
+use ndarray::ArrayView3;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Answer, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Ticket, no_abort},
-    frame::Picture,
-    geometry::BBox,
+    encode::reference::Reference,
+    engine::{
+        Answer, Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Ticket,
+        no_abort,
+    },
+    frame::{FrameSource, Picture},
+    geometry::{BBox, Rect},
     models::ModelSet,
+    pair::{Background, Base, PairSpec, View, view, write_target},
     verdict::{Reason, Verdict},
 };
 
@@ -42,6 +48,7 @@ fn settings(engine: &Engine, change: impl FnOnce(&mut FrameSettings)) -> Arc<Fra
         selection: Selection::default(),
         scope: Scope::Object,
         keep_scores: true,
+        approximation: Approximation::default(),
     };
     change(&mut settings);
     Arc::new(settings)
@@ -56,10 +63,14 @@ fn boxes(count: u8) -> Boxes {
     Boxes::Given((0..count).map(given).collect())
 }
 
-fn submit(stream: &Stream, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
+fn picture(shade: u8) -> Picture {
     let (width, height) = (97, 61);
     let rgb = (0..width * height * 3).map(|i: u32| (i.wrapping_mul(u32::from(shade) + 11) >> 3).to_le_bytes()[0]).collect();
-    let job = Job { frame: Arc::new(Picture { width, height, rgb }), boxes, settings: Arc::clone(settings), tracks: None };
+    Picture { width, height, rgb }
+}
+
+fn submit(stream: &Stream, shade: u8, boxes: Boxes, settings: &Arc<FrameSettings>) -> Ticket {
+    let job = Job { frame: Arc::new(picture(shade)), boxes, settings: Arc::clone(settings), tracks: None };
     stream.submit(job, &no_abort()).unwrap()
 }
 
@@ -95,6 +106,129 @@ fn a_batch_of_many_frames_scores_each_object_as_a_batch_of_its_own_does() {
         let alone = run(1);
         assert_eq!(alone.len(), (0..9).map(|shade| shade % 4).sum::<usize>());
         assert_close(&alone, &run(7));
+    });
+}
+
+/// Frames with up to three objects, their omegas one behind the other.
+fn scored(set: &ModelSet, batch_size: usize, changes: &[&dyn Fn(&mut FrameSettings)]) -> Vec<Vec<f32>> {
+    let engine = Engine::open(&config(set.clone(), batch_size, None)).unwrap();
+    let stream = engine.stream();
+    let settings: Vec<_> = changes.iter().map(|change| settings(&engine, |settings| change(settings))).collect();
+    let frame = |shade: u8| submit(&stream, shade, boxes(shade % 4), &settings[usize::from(shade) % settings.len()]);
+    let tickets: Vec<Ticket> = (0..9).map(frame).collect();
+    stream.flush();
+    tickets.into_iter().flat_map(|ticket| omegas(&ticket.wait().unwrap())).collect()
+}
+
+fn shared(settings: &mut FrameSettings) {
+    settings.approximation.background = Background::Shared;
+}
+
+#[test]
+fn a_shared_background_does_not_depend_on_what_shares_the_batch_and_is_another_than_the_exact() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let alone = scored(&set, 1, &[&shared]);
+        assert_close(&alone, &scored(&set, 7, &[&shared]));
+        let exact = scored(&set, 7, &[&|_| {}]);
+        assert!(alone.iter().flatten().zip(exact.iter().flatten()).any(|(a, b)| (a - b).abs() > 1e-5));
+        // Frames of both kinds, one behind the other.
+        let mixed = scored(&set, 7, &[&shared, &|_| {}]);
+        let mut place = 0;
+        for shade in 0..9_usize {
+            for _ in 0..shade % 4 {
+                let wanted = if shade % 2 == 0 { &alone } else { &exact };
+                assert_close(&mixed[place..=place], &wanted[place..=place]);
+                place += 1;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_shared_background_is_the_plain_methods() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let reference = Reference::open(&set.clip_dir(), set.combiner_path().as_deref()).unwrap();
+        let vocabulary = reference.vocabulary(&set.manifest.classes, &set.manifest.templates).unwrap();
+        let vision = &set.clip.vision;
+        let spec = PairSpec::new(vision.image_size, set.clip.image_mean);
+        let found = scored(&set, 4, &[&shared]);
+        let mut found = found.iter();
+        for shade in 0..9 {
+            let picture = picture(shade);
+            let frame = picture.frame();
+            let base = Base::new(&frame, &spec).unwrap();
+            let encode = |levels: &[u8]| {
+                let image = ArrayView3::from_shape((spec.size, spec.size, 3), levels).unwrap();
+                reference.vision.encode(&image).unwrap()
+            };
+            let Boxes::Given(given) = boxes(shade % 4) else { unreachable!() };
+            for detection in &given {
+                let rect = Rect::cover(&detection.bbox, picture.width, picture.height).unwrap();
+                let mut target = vec![0; spec.bytes()];
+                write_target(&frame, rect, &spec, &mut target).unwrap();
+                let View::Frame(own) = view(rect, picture.width, picture.height, vision.grid()) else { panic!("the boxes are small") };
+                assert!(own.contains(&true) && own.contains(&false));
+                let trace = reference.trace_shared(&encode(&target), &encode(base.whole()), &own, &vocabulary, given.len() > 1);
+                assert_close(&[found.next().unwrap().clone()], &[trace.scores.omega.to_vec()]);
+            }
+        }
+        assert!(found.next().is_none());
+    });
+}
+
+#[test]
+fn a_frame_that_is_its_own_object_has_the_exact_background_also_where_backgrounds_are_shared() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let engine = Engine::open(&config(set, 4, Some(Duration::ZERO))).unwrap();
+        let stream = engine.stream();
+        let of = |change: &dyn Fn(&mut FrameSettings)| {
+            let settings = settings(&engine, |settings| change(settings));
+            omegas(&submit(&stream, 3, Boxes::Detect, &settings).wait().unwrap())
+        };
+        assert_close(&of(&shared), &of(&|_| {}));
+    });
+}
+
+#[test]
+fn a_shortlist_longer_than_the_list_changes_nothing_and_a_shorter_one_leaves_its_classes() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let exact = scored(&set, 7, &[&|_| {}]);
+        let count = |count: usize| move |settings: &mut FrameSettings| settings.approximation.shortlist = NonZero::new(count);
+        assert_eq!(scored(&set, 7, &[&count(5)]), exact);
+        assert_eq!(scored(&set, 7, &[&count(100)]), exact);
+        for background in [false, true] {
+            let short = move |settings: &mut FrameSettings| {
+                count(2)(settings);
+                if background {
+                    shared(settings);
+                }
+            };
+            let (found, alone) = (scored(&set, 7, &[&short]), scored(&set, 1, &[&short]));
+            assert!(found.iter().all(|scores| scores.len() == 2), "scores are of the listed classes alone");
+            assert_close(&found, &alone);
+            let all = if background { scored(&set, 7, &[&shared]) } else { exact.clone() };
+            for (few, all) in found.iter().zip(&all) {
+                assert!(few.iter().all(|omega| all.iter().any(|other| (omega - other).abs() < 1e-5)));
+            }
+        }
+    });
+}
+
+#[test]
+fn plain_clip_has_nothing_to_leave_out() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    let mut set = set;
+    set.manifest.combiner = None;
+    completes_within(HANG, move || {
+        let short = |settings: &mut FrameSettings| {
+            shared(settings);
+            settings.approximation.shortlist = NonZero::new(1);
+        };
+        assert_eq!(scored(&set, 7, &[&short]), scored(&set, 7, &[&|_| {}]));
     });
 }
 

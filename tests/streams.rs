@@ -25,7 +25,8 @@ use uniood::{
     Error,
     detect::{Detection, Selection},
     engine::{
-        Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream, Ticket, no_abort,
+        Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream,
+        Ticket, no_abort,
     },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
@@ -57,6 +58,7 @@ fn settings(engine: &Engine) -> Arc<FrameSettings> {
         selection: Selection { max_objects: 1000, ..Selection::default() },
         scope: Scope::Object,
         keep_scores: false,
+        approximation: Approximation::default(),
     })
 }
 

@@ -39,7 +39,7 @@ fn pixels(case: &GoldenCase, object: usize) -> [Array3<u8>; 2] {
 
 fn pair(case: &GoldenCase, object: usize) -> Pair {
     let [target, background] = pixels(case, object).map(|pixels| pixels.into_raw_vec_and_offset().0);
-    Pair { target, background }
+    Pair { target, background, own: Vec::new() }
 }
 
 fn furthest<D: Dimension>(a: &ArrayRef<f32, D>, b: &ArrayRef<f32, D>) -> f32 {

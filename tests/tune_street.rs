@@ -15,7 +15,7 @@ use uniood::{
     combiner::Form,
     data::{DataSet, Faults, Place},
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort},
     eval::{Metrics, metrics},
     models::ModelSet,
     tune::{Origin, Recipe, Settings, Switches, Tuned, tune, write_set},
@@ -71,7 +71,15 @@ fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
     let classes = engine.models().manifest.classes.clone();
     let selection = Selection { max_objects: usize::MAX, ..Selection::default() };
     let vocabulary = engine.vocabulary(&classes).unwrap();
-    let settings = FrameSettings { vocabulary, threshold: 0.0, calibration: None, selection, scope: Scope::Object, keep_scores: true };
+    let settings = FrameSettings {
+        vocabulary,
+        threshold: 0.0,
+        calibration: None,
+        selection,
+        scope: Scope::Object,
+        keep_scores: true,
+        approximation: Approximation::default(),
+    };
     let settings = Arc::new(settings);
     let data = data(scenes);
     let mut scores = [[vec![], vec![]], [vec![], vec![]]];

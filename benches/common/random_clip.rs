@@ -5,6 +5,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
+use uniood::models::{MANIFEST, SCHEMA};
 
 /// Sizes of an image tower.
 #[derive(Clone, Copy)]
@@ -54,6 +55,19 @@ impl Sizes {
         }
         write_tensors(&dir.join("model.safetensors"), self.towers());
         write_tensors(&dir.join("combiner.safetensors"), self.combiner());
+    }
+
+    /// Writes a model set around the folder, without a detector.
+    #[allow(dead_code, reason = "not every bench runs a whole set")]
+    pub(crate) fn write_set(&self, dir: &Path) {
+        let clip = dir.join("clip");
+        fs::create_dir_all(&clip).unwrap();
+        self.write(&clip);
+        let manifest = json!({
+            "schema": SCHEMA, "name": "random", "licence": "MIT OR Apache-2.0", "clip": "clip", "combiner": "clip/combiner.safetensors", "threshold": 0.0,
+            "classes": ["car", "bus", "truck", "bicycle", "motorcycle", "pedestrian", "traffic light", "bench", "dog", "tram"],
+        });
+        fs::write(dir.join(MANIFEST), manifest.to_string()).unwrap();
     }
 
     fn towers(&self) -> Vec<(String, Vec<usize>)> {

@@ -12,15 +12,13 @@ mod pixels;
 mod streams;
 mod throughput;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use common::{
     Figure, Options,
     random_clip::{BASE, Sizes},
 };
 use encoder::Encoder;
-use serde_json::json;
-use uniood::models::{MANIFEST, SCHEMA};
 
 const SIZES: Sizes = BASE[0];
 
@@ -69,14 +67,7 @@ fn load_plugin() {
 
 impl<'a> Set<'a> {
     fn write(dir: &'a Path) -> Self {
-        let clip = dir.join("clip");
-        fs::create_dir_all(&clip).unwrap();
-        SIZES.write(&clip);
-        let manifest = json!({
-            "schema": SCHEMA, "name": "random", "licence": "MIT OR Apache-2.0", "clip": "clip", "combiner": "clip/combiner.safetensors", "threshold": 0.0,
-            "classes": ["car", "bus", "truck", "bicycle", "motorcycle", "pedestrian", "traffic light", "bench", "dog", "tram"],
-        });
-        fs::write(dir.join(MANIFEST), manifest.to_string()).unwrap();
+        SIZES.write_set(dir);
         Self { dir }
     }
 

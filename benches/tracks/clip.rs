@@ -11,7 +11,7 @@ use street_world::{
 };
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Boxes, Detector, Engine, FrameSettings, Job, Scope, Ticket, no_abort},
+    engine::{Approximation, Boxes, Detector, Engine, FrameSettings, Job, Scope, Ticket, no_abort},
     frame::{FrameSource as _, Picture},
     geometry::BBox,
     track::{Follow, Settings, Tracks},
@@ -75,7 +75,15 @@ impl Clip {
         let (threshold, calibration) = engine.models().threshold(None, &vocabulary.classes, "");
         // On true boxes ids alone count: nothing is scored.
         let selection = Selection { max_objects: if true_boxes { 0 } else { 100 }, ..Selection::default() };
-        let settings = Arc::new(FrameSettings { vocabulary, threshold, calibration, selection, scope: Scope::Object, keep_scores: false });
+        let settings = Arc::new(FrameSettings {
+            vocabulary,
+            threshold,
+            calibration,
+            selection,
+            scope: Scope::Object,
+            keep_scores: false,
+            approximation: Approximation::default(),
+        });
         let (stream, tracks) = (engine.stream(), Tracks::default());
         let tickets: Vec<Ticket> = (0..)
             .zip(&self.frames)

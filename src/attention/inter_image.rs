@@ -10,5 +10,12 @@ use ndarray::{Array1, ArrayRef3, ArrayRef4};
 /// `query_cls`: the **target's** CLS queries, `[L, H, d_h]`; `key`: the **background's** keys, `[L, H, T, d_h]`. Both with bias, before scaling.
 #[must_use]
 pub fn beta(query_cls: &ArrayRef3<f32>, key: &ArrayRef4<f32>) -> Array1<f32> {
-    super::mean_attention(query_cls, key)
+    super::mean_attention(query_cls, key, |_| false)
+}
+
+/// β of a frame that is encoded once for all its objects (`background=shared`): the object's own patches, `[N]`, are masked out of
+/// the keys in place of the pixels. CLS is never masked. Sums to 1.
+#[must_use]
+pub fn beta_shared(query_cls: &ArrayRef3<f32>, key: &ArrayRef4<f32>, own: &[bool]) -> Array1<f32> {
+    super::mean_attention(query_cls, key, |token| token.checked_sub(1).is_some_and(|patch| own[patch]))
 }

@@ -15,7 +15,7 @@ pub fn weights(query_eot: &ArrayRef4<f32>, key_eot: &ArrayRef4<f32>) -> Array2<f
     let key = key_eot.view().permuted_axes([1, 2, 0, 3]);
     let mut weights = Array2::zeros((classes, classes));
     for (query, mut row) in query_eot.axis_iter(Axis(0)).zip(weights.rows_mut()) {
-        row.assign(&super::mean_attention(&query, &key));
+        row.assign(&super::mean_attention(&query, &key, |_| false));
     }
     weights
 }

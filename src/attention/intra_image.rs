@@ -10,5 +10,5 @@ use ndarray::{Array1, ArrayRef3, ArrayRef4};
 /// `query_cls`: the target's CLS queries, `[L, H, d_h]`; `key`: the target's own keys, `[L, H, T, d_h]`. Both with bias, before scaling.
 #[must_use]
 pub fn beta(query_cls: &ArrayRef3<f32>, key: &ArrayRef4<f32>) -> Array1<f32> {
-    super::mean_attention(query_cls, key)
+    super::mean_attention(query_cls, key, |_| false)
 }

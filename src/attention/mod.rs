@@ -21,7 +21,8 @@ use ndarray::{Array1, ArrayRef3, ArrayRef4, ArrayViewMut1};
 /// `mean over l,h of softmax_i( k_i·q / √d_h )`: the attention behind three of the four.
 ///
 /// `query` is one token's query per layer and head, `[L, H, d_h]`; `key` is `[L, H, T, d_h]`; gives `[T]`, which sums to 1.
-fn mean_attention(query: &ArrayRef3<f32>, key: &ArrayRef4<f32>) -> Array1<f32> {
+/// A token that `is_hidden` gets nothing; one at least is not.
+fn mean_attention(query: &ArrayRef3<f32>, key: &ArrayRef4<f32>, is_hidden: impl Fn(usize) -> bool) -> Array1<f32> {
     let (layers, heads, tokens, width) = key.dim();
     assert_eq!(query.dim(), (layers, heads, width), "queries and keys come from the same layers and heads");
     let scale = size(width).sqrt().recip();
@@ -29,6 +30,7 @@ fn mean_attention(query: &ArrayRef3<f32>, key: &ArrayRef4<f32>) -> Array1<f32> {
     for (query, key) in query.outer_iter().zip(key.outer_iter()) {
         for (query, key) in query.outer_iter().zip(key.outer_iter()) {
             let mut logits = key.dot(&query) * scale;
+            logits.indexed_iter_mut().filter(|(token, _)| is_hidden(*token)).for_each(|(_, logit)| *logit = f32::NEG_INFINITY);
             softmax(logits.view_mut());
             mean += &logits;
         }
@@ -66,19 +68,36 @@ mod tests {
     proptest! {
         #[test]
         fn attention_is_a_distribution_over_tokens((query, key) in tensors(2, 3, 5, 4)) {
-            let beta = mean_attention(&query, &key);
+            let beta = mean_attention(&query, &key, |_| false);
             prop_assert!((beta.sum() - 1.0).abs() < 1e-5);
             prop_assert!(beta.iter().all(|share| (0.0..=1.0).contains(share)));
         }
 
         #[test]
         fn tokens_in_another_order_have_the_same_attention((query, key) in tensors(2, 2, 4, 3)) {
-            let straight = mean_attention(&query, &key);
+            let straight = mean_attention(&query, &key, |_| false);
             let mut key = key;
             key.invert_axis(Axis(2));
-            let reversed = mean_attention(&query, &key);
+            let reversed = mean_attention(&query, &key, |_| false);
             for (a, b) in straight.iter().zip(reversed.iter().rev()) {
                 prop_assert!((a - b).abs() < 1e-6);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hidden_tokens_get_nothing_and_the_others_what_they_would_get_alone((query, key) in tensors(2, 2, 5, 3), hidden in 1_usize..5) {
+            let masked = mean_attention(&query, &key, |token| token == hidden);
+            let mut fewer = key;
+            let last = fewer.index_axis(Axis(2), 4).to_owned();
+            fewer.index_axis_mut(Axis(2), hidden).assign(&last);
+            fewer.slice_axis_inplace(Axis(2), (..4).into());
+            let alone = mean_attention(&query, &fewer, |_| false);
+            prop_assert_eq!(masked[hidden].to_bits(), 0);
+            for token in (0..5).filter(|&token| token != hidden) {
+                let place = if token == 4 { hidden } else { token };
+                prop_assert!((masked[token] - alone[place]).abs() < 1e-6);
             }
         }
     }
@@ -87,7 +106,7 @@ mod tests {
     fn equal_keys_share_attention_equally() {
         let query = Array3::from_elem((2, 2, 3), 0.7);
         let key = Array4::from_elem((2, 2, 8, 3), -1.3);
-        assert!(mean_attention(&query, &key).iter().all(|share| (share - 0.125).abs() < 1e-6));
+        assert!(mean_attention(&query, &key, |_| false).iter().all(|share| (share - 0.125).abs() < 1e-6));
     }
 
     #[test]
@@ -95,7 +114,7 @@ mod tests {
         // One layer looks at token 0 alone, the other at token 1 alone: half each, whatever the logits' sizes.
         let query = array![[[1.0_f32]], [[1.0]]];
         let key = array![[100.0_f32, 0.0], [0.0, 3000.0]].insert_axis(Axis(1)).insert_axis(Axis(3));
-        let beta = mean_attention(&query, &key);
+        let beta = mean_attention(&query, &key, |_| false);
         assert!((beta[0] - 0.5).abs() < 1e-6 && (beta[1] - 0.5).abs() < 1e-6, "{beta}");
     }
 
@@ -105,6 +124,6 @@ mod tests {
         let key = array![[1.0_f32, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]].insert_axis(Axis(0)).insert_axis(Axis(0));
         // logits 4/√4 = 2 and 0
         let wanted = 1.0 / (1.0 + (-2f32).exp());
-        assert!((mean_attention(&query, &key)[0] - wanted).abs() < 1e-6);
+        assert!((mean_attention(&query, &key, |_| false)[0] - wanted).abs() < 1e-6);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use uniood::{
     calibrate::{self, Document, Drift, FILE, Footage, Group, Known, Plan, alarms, fit, least_objects, read_lines},
     detect::Selection,
-    engine::DetectorChoice,
+    engine::{Approximation, DetectorChoice},
     eval::{self, Disturbance, Level, Request, Role, methods::Method},
     models::ModelSet,
     tune::{check_out, write_calibrated},
@@ -277,6 +277,7 @@ impl Calibrate {
             ablations: Vec::new(),
             context_detected: false,
             disturbances: vec![Disturbance::default()],
+            approximation: Approximation::default(),
             seed: 0,
         };
         let Some(evaluation) = evaluate(&config, &request, &mut faults)? else { return Ok(None) };

@@ -26,7 +26,7 @@ use self::{boxes::Boxes, data::Data, lists::Lists, page::Page, table::print};
 use crate::{
     Outcome, console, labelled,
     offline::Offline,
-    settings::{Models, share},
+    settings::{LeaveOut, Models, share},
     shown::evaluate,
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct Eval {
     boxes: Boxes,
     #[command(flatten, next_help_heading = "What is compared")]
     compared: Compared,
+    #[command(flatten, next_help_heading = "What is left out of uniood for speed")]
+    leave_out: LeaveOut,
     #[command(flatten, next_help_heading = "Options")]
     models: Models,
     /// In-distribution classes: `car,bus,…` or a text file, one a line [default: the set's]
@@ -200,6 +202,7 @@ impl Eval {
             ablations: self.ablations()?,
             context_detected: *context_detected,
             disturbances: self.boxes.disturbances(),
+            approximation: self.leave_out.approximation(),
             seed: self.seed,
         })
     }

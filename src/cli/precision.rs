@@ -11,7 +11,7 @@ use street_world::film;
 use uniood::{
     data::Faults,
     detect::{Detection, Selection},
-    engine::{Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
     eval::{Disturbance, Level, Request, methods::Method, open_world},
     frame::Picture,
     geometry::BBox,
@@ -102,6 +102,7 @@ impl Guarded {
             ablations: Vec::new(),
             context_detected: false,
             disturbances: vec![Disturbance::default()],
+            approximation: Approximation::default(),
             seed: 0,
         };
         let configs = [Precision::Fp32, self.precision].map(|precision| self.engine(set, precision));
@@ -177,6 +178,7 @@ pub(crate) fn settings(engine: &Engine) -> Result<Arc<FrameSettings>> {
         selection: Selection { max_objects: usize::MAX, ..Selection::default() },
         scope: Scope::Object,
         keep_scores: true,
+        approximation: Approximation::default(),
     }))
 }
 

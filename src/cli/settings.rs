@@ -1,6 +1,7 @@
 //! The element's settings as flags: the same names, the same defaults, once for every command that takes them.
 
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -10,9 +11,9 @@ use anyhow::Result;
 use clap::{Args, Command, ValueEnum, error::ErrorKind};
 use uniood::{
     detect::Selection,
-    engine::{self, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Precision},
+    engine::{self, Approximation, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Precision},
     models::{ModelSet, shipped},
-    track,
+    pair, track,
     vocabulary::parse_classes,
 };
 
@@ -84,6 +85,8 @@ pub(crate) struct Settings {
     /// What the encoder computes in: auto (fp32), fp32, fp16 (not in this version), int8 (on a processor)
     #[arg(long, default_value_t = Precision::Auto)]
     pub(crate) precision: Precision,
+    #[command(flatten)]
+    pub(crate) leave_out: LeaveOut,
     /// Objects that are encoded together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), default_value = "16")]
     pub(crate) batch_size: u32,
@@ -93,6 +96,45 @@ pub(crate) struct Settings {
     /// Where built graphs are kept [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) model_cache_dir: Option<PathBuf>,
+}
+
+/// What is left out for speed; each of it is an approximation.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct LeaveOut {
+    /// How an object's background is encoded
+    #[arg(long, value_enum, default_value_t = Background::Exact)]
+    background: Background,
+    /// Score an object against so many classes alone, those most like it by plain CLIP; 0: all
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(..=100_000), default_value = "0")]
+    shortlist: u32,
+}
+
+/// How an object's background is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Background {
+    /// Once for every object, which is masked out of its pixels
+    Exact,
+    /// Once for every frame; an object's own patches are masked out of the keys
+    Shared,
+}
+
+impl LeaveOut {
+    /// The engine's words.
+    pub(crate) fn approximation(self) -> Approximation {
+        Approximation {
+            background: match self.background {
+                Background::Exact => pair::Background::Exact,
+                Background::Shared => pair::Background::Shared,
+            },
+            shortlist: NonZero::new(self.shortlist as usize),
+        }
+    }
+
+    /// The element's properties, by name, as text.
+    fn properties(self) -> [(&'static str, Option<String>); 2] {
+        let background = self.background.to_possible_value().map(|value| value.get_name().to_owned());
+        [("background", background), ("shortlist", Some(self.shortlist.to_string()))]
+    }
 }
 
 /// How a video's objects are followed; see the element's properties of the same names.
@@ -199,7 +241,12 @@ impl Settings {
             ("batch-timeout", text(&self.batch_timeout)),
             ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
         ];
-        named.into_iter().filter_map(|(name, value)| Some((name, value?))).filter(|(_, value)| !value.is_empty()).collect()
+        named
+            .into_iter()
+            .chain(self.leave_out.properties())
+            .filter_map(|(name, value)| Some((name, value?)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
     }
 
     /// What every frame is answered with.
@@ -227,6 +274,7 @@ impl Settings {
                 Scope::Both => engine::Scope::Both,
             },
             keep_scores,
+            approximation: self.leave_out.approximation(),
         })
     }
 }

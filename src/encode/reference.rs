@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ndarray::{Array1, Array2, ArrayRef3, Axis};
 
-use super::{DualEncoding, text::TextTower, vision::VisionTower};
+use super::{DualEncoding, ImageEncoding, text::TextTower, vision::VisionTower};
 use crate::{
     Result,
     attention::{image_text, inter_image, intra_image},
@@ -88,11 +88,36 @@ impl Reference {
     #[must_use]
     pub fn trace(&self, object: &DualEncoding, vocabulary: &Vocabulary, has_context: bool) -> Trace {
         let DualEncoding { target, background } = object;
+        let beta = inter_image::beta(&target.query_cls, &background.key);
+        self.trace_under(target, background, beta, vocabulary, has_context)
+    }
+
+    /// [`Reference::trace`] with `background=shared`: `frame` is the whole frame's encoding, `own` the object's patches in it, `[N]`.
+    #[must_use]
+    pub fn trace_shared(
+        &self,
+        target: &ImageEncoding,
+        frame: &ImageEncoding,
+        own: &[bool],
+        vocabulary: &Vocabulary,
+        has_context: bool,
+    ) -> Trace {
+        let beta = inter_image::beta_shared(&target.query_cls, &frame.key, own);
+        self.trace_under(target, frame, beta, vocabulary, has_context)
+    }
+
+    fn trace_under(
+        &self,
+        target: &ImageEncoding,
+        background: &ImageEncoding,
+        beta_background: Array1<f32>,
+        vocabulary: &Vocabulary,
+        has_context: bool,
+    ) -> Trace {
         let projection = self.vision.projection();
         let (classes, (tokens, width)) = (vocabulary.classes.len(), target.z.dim());
 
         let beta_target = intra_image::beta(&target.query_cls, &target.key);
-        let beta_background = inter_image::beta(&target.query_cls, &background.key);
         let mu_target = image_text::mu(&target.z.dot(&projection.t()), &vocabulary.text);
         let mu_background = if has_context {
             image_text::mu(&background.z.dot(&projection.t()), &vocabulary.context_text)

@@ -1,19 +1,30 @@
-//! The encode stage: a batch of pairs through the one graph, scores back to their frames.
+//! The encode stage: a batch of pairs through the graph that its settings ask for, scores back to their frames.
 
-use std::{path::PathBuf, time::Instant};
+use std::{num::NonZero, time::Instant};
 
 use ndarray::{Array2, ArrayView1, ArrayView4};
 
-use super::{Device, EngineConfig, EngineHub, Session, batch::Batch, cache, session::Terminator};
+use super::{
+    Device, EngineConfig, EngineHub, Outputs, Session,
+    batch::{Backgrounds, Batch},
+    cache,
+    session::Terminator,
+    shared::{Rows, SharedEncoder},
+};
 use crate::{
     Error, Result,
-    graph::{self, Numbers},
+    graph::{self, Numbers, port},
     score::ClassScores,
 };
 
-/// The dual encoder with its session. `ObjectPair* ─▶ DualEncoding* ─▶ ClassScores*`, all inside the graph.
+/// The dual encoder with its sessions. `ObjectPair* ─▶ DualEncoding* ─▶ ClassScores*`, all inside the graph.
+///
+/// What no frame asked for yet is not loaded, but for the exact graph.
 pub(super) struct Encoder {
-    session: Session,
+    config: EngineConfig,
+    exact: Session,
+    listed: Option<Session>,
+    shared: Option<SharedEncoder>,
     numbers: Numbers,
     side: usize,
 }
@@ -21,18 +32,14 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Builds the set's graph, or takes it from the cache, and loads it.
     pub(super) fn open(config: &EngineConfig) -> Result<Self> {
-        let models = &config.models;
-        let (numbers, device) = config.precision.on(&config.device)?;
-        let mut sources = cache::clip_sources(&models.clip_dir());
-        sources.extend(models.combiner_path());
-        let kind = cache::kind("vision", numbers);
-        let path: PathBuf = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| graph::write_vision(models, numbers, path))?;
-        let session = Session::from_file("encode", &path, &device, config.threads)?;
-        Ok(Self { session, numbers, side: models.clip.vision.image_size })
+        let (numbers, _) = config.precision.on(&config.device)?;
+        let exact = pairs(config, false)?;
+        let side = config.models.clip.vision.image_size;
+        Ok(Self { config: config.clone(), exact, listed: None, shared: None, numbers, side })
     }
 
     pub(super) const fn device(&self) -> &Device {
-        self.session.device()
+        self.exact.device()
     }
 
     pub(super) const fn numbers(&self) -> Numbers {
@@ -40,31 +47,81 @@ impl Encoder {
     }
 
     pub(super) fn terminator(&self) -> Terminator {
-        self.session.terminator()
+        self.exact.terminator()
     }
 
     pub(super) const fn threads(&self) -> usize {
-        self.session.threads()
+        self.exact.threads()
     }
 
     /// The scores of a batch, row by row.
     fn scores(&mut self, batch: &Batch) -> Result<Vec<ClassScores>> {
+        match &batch.background {
+            Backgrounds::Pixels(background) => self.exact(batch, background),
+            Backgrounds::Views(views) => {
+                let shared = match &mut self.shared {
+                    Some(shared) => shared,
+                    none => none.insert(SharedEncoder::open(&self.config, self.exact.terminator())?),
+                };
+                shared.scores(&Rows {
+                    tasks: &batch.rows,
+                    target: &batch.target,
+                    views,
+                    has_context: &batch.has_context,
+                    vocabulary: &batch.vocabulary,
+                    shortlist: batch.approximation.shortlist,
+                })
+            }
+        }
+    }
+
+    fn exact(&mut self, batch: &Batch, background: &[u8]) -> Result<Vec<ClassScores>> {
         let shape = (batch.rows.len(), self.side, self.side, 3);
         let fits = |error: ndarray::ShapeError| Error::Inference { stage: "encode", problem: error.to_string() };
         let target = ArrayView4::from_shape(shape, &batch.target).map_err(fits)?;
-        let background = ArrayView4::from_shape(shape, &batch.background).map_err(fits)?;
+        let background = ArrayView4::from_shape(shape, background).map_err(fits)?;
         let vocabulary = &batch.vocabulary;
-        let mut outputs = self.session.run(&[
-            ("target", target.into()),
-            ("background", background.into()),
-            ("has_context", ArrayView1::from(&batch.has_context).into()),
-            ("text", vocabulary.text.view().into()),
-            ("context_text", vocabulary.context_text.view().into()),
-        ])?;
-        let (omega, clip_cosine): (Array2<f32>, Array2<f32>) = (outputs.take("omega")?, outputs.take("clip_cosine")?);
-        let rows = omega.outer_iter().zip(clip_cosine.outer_iter());
-        Ok(rows.map(|(omega, clip_cosine)| ClassScores { omega: omega.to_owned(), clip_cosine: clip_cosine.to_owned() }).collect())
+        let mut inputs = vec![
+            (port::TARGET, target.into()),
+            (port::BACKGROUND, background.into()),
+            (port::HAS_CONTEXT, ArrayView1::from(&batch.has_context).into()),
+            (port::TEXT, vocabulary.text.view().into()),
+            (port::CONTEXT_TEXT, vocabulary.context_text.view().into()),
+        ];
+        let count = batch.approximation.shortlist.map(|count: NonZero<usize>| [i64::try_from(count.get()).unwrap_or(i64::MAX)]);
+        let session = match &count {
+            None => &mut self.exact,
+            Some(count) => {
+                inputs.push((port::SHORTLIST, ArrayView1::from(count).into()));
+                match &mut self.listed {
+                    Some(listed) => listed,
+                    none => none.insert(pairs(&self.config, true)?.ended_by(&self.exact.terminator())),
+                }
+            }
+        };
+        ClassScores::of_rows(session.run(&inputs)?)
     }
+}
+
+impl ClassScores {
+    /// What a graph gave, row by row.
+    pub(super) fn of_rows(mut outputs: Outputs) -> Result<Vec<Self>> {
+        let (omega, clip_cosine): (Array2<f32>, Array2<f32>) = (outputs.take(port::OMEGA)?, outputs.take(port::CLIP_COSINE)?);
+        let rows = omega.outer_iter().zip(clip_cosine.outer_iter());
+        Ok(rows.map(|(omega, clip_cosine)| Self { omega: omega.to_owned(), clip_cosine: clip_cosine.to_owned() }).collect())
+    }
+}
+
+/// The graph of pairs.
+fn pairs(config: &EngineConfig, shortlist: bool) -> Result<Session> {
+    let models = &config.models;
+    let (numbers, device) = config.precision.on(&config.device)?;
+    let mut sources = cache::clip_sources(&models.clip_dir());
+    sources.extend(models.combiner_path());
+    let kind = cache::kind(if shortlist { "vision-shortlist" } else { "vision" }, numbers);
+    let write = if shortlist { graph::write_shortlist } else { graph::write_vision };
+    let path = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| write(models, numbers, path))?;
+    Session::from_file("encode", &path, &device, config.threads)
 }
 
 /// Runs until the batch stage is done or another is gone.

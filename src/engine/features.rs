@@ -13,14 +13,19 @@ use std::{
 use ndarray::{Array1, Array2, Array3, ArrayView4, Axis, Dimension, Ix1};
 use safetensors::{Dtype, tensor::TensorView};
 
-use super::{Device, EngineConfig, Session, cache};
+use super::{
+    Device, EngineConfig, Session, cache,
+    tower::{FrameEncoding, Tower},
+};
 use crate::{
     Error, Result,
+    attention::{inter_image, size},
     encode::Features,
-    graph,
-    graph::{Numbers, port},
+    frame::Frame,
+    geometry::Rect,
+    graph::{self, Numbers, port},
     models::Weights,
-    pair::PairSpec,
+    pair::{Background, Base, PairSpec, View, view, write_pair, write_target},
     whole,
 };
 
@@ -31,10 +36,20 @@ const BATCH: usize = 16;
 pub struct FeatureEncoder {
     config: EngineConfig,
     spec: PairSpec,
-    values: bool,
+    kind: Kind,
     pairs: Store,
+    /// With a shared background, in place of the pairs' session.
+    tower: Option<Tower>,
     /// Made when the first picture is met.
     pictures: Option<Store>,
+}
+
+/// Which features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    WithValues,
+    Shared,
 }
 
 /// A graph and what it gave, by the hash of what went in.
@@ -52,8 +67,10 @@ struct Store {
 pub struct Pair {
     /// I_x.
     pub target: Vec<u8>,
-    /// I_(x).
+    /// I_(x); with a shared background the whole frame, or the fill where the box leaves nothing of it.
     pub background: Vec<u8>,
+    /// With a shared background the object's own patches of the frame, `[N]`; else none.
+    pub own: Vec<bool>,
 }
 
 impl FeatureEncoder {
@@ -62,7 +79,7 @@ impl FeatureEncoder {
     /// # Errors
     /// Whatever a CLIP folder or the cache folder can be wrong in.
     pub fn open(config: &EngineConfig) -> Result<Self> {
-        Self::create(config, false)
+        Self::create(config, Kind::Exact)
     }
 
     /// [`FeatureEncoder::open`]; every pair's features have [`Features::values_target`], too.
@@ -70,15 +87,49 @@ impl FeatureEncoder {
     /// # Errors
     /// As [`FeatureEncoder::open`].
     pub fn open_with_values(config: &EngineConfig) -> Result<Self> {
-        Self::create(config, true)
+        Self::create(config, Kind::WithValues)
     }
 
-    fn create(config: &EngineConfig, values: bool) -> Result<Self> {
+    /// [`FeatureEncoder::open`] with backgrounds encoded so.
+    ///
+    /// # Errors
+    /// As [`FeatureEncoder::open`].
+    pub fn open_with_background(config: &EngineConfig, background: Background) -> Result<Self> {
+        match background {
+            Background::Exact => Self::open(config),
+            Background::Shared => Self::create(config, Kind::Shared),
+        }
+    }
+
+    fn create(config: &EngineConfig, kind: Kind) -> Result<Self> {
         let models = &config.models;
-        let kind = if values { "features-values" } else { "features" };
-        let pairs = Store::open(config, kind, "pairs", |numbers, path| graph::write_features(models, values, numbers, path))?;
+        let features = |values| move |numbers: Numbers, path: &Path| graph::write_features(models, values, numbers, path);
+        let pairs = match kind {
+            Kind::Exact => Store::open(config, "features", "pairs", features(false))?,
+            Kind::WithValues => Store::open(config, "features-values", "pairs", features(true))?,
+            Kind::Shared => Store::open(config, "tower", "pairs", |numbers, path| graph::write_tower(models, numbers, path))?,
+        };
         let spec = PairSpec::new(models.clip.vision.image_size, models.clip.image_mean);
-        Ok(Self { config: config.clone(), spec, values, pairs, pictures: None })
+        Ok(Self { config: config.clone(), spec, kind, pairs, tower: None, pictures: None })
+    }
+
+    /// The pixels of the object in `rect`; `base` is that of the same frame and [`FeatureEncoder::spec`].
+    ///
+    /// # Errors
+    /// As [`write_pair`].
+    pub fn pair(&self, frame: &Frame<'_>, base: &Base, rect: Rect) -> Result<Pair> {
+        let spec = &self.spec;
+        let mut target = vec![0; spec.bytes()];
+        if self.kind == Kind::Shared {
+            write_target(frame, rect, spec, &mut target)?;
+            return Ok(match view(rect, frame.width(), frame.height(), self.config.models.clip.vision.grid()) {
+                View::Frame(own) => Pair { target, background: base.whole().to_vec(), own },
+                View::Blank => Pair { target, background: spec.blank(), own: vec![false; self.config.models.clip.vision.tokens() - 1] },
+            });
+        }
+        let mut background = vec![0; spec.bytes()];
+        write_pair(frame, base, rect, spec, &mut target, &mut background)?;
+        Ok(Pair { target, background, own: Vec::new() })
     }
 
     /// What the images of a pair look like.
@@ -95,12 +146,14 @@ impl FeatureEncoder {
     pub fn encode(&mut self, pairs: &[Pair], mut done: impl FnMut(usize) -> Result<()>) -> Result<Vec<Features>> {
         let mut found = Vec::with_capacity(pairs.len());
         for pairs in pairs.chunks(BATCH) {
-            let files: Vec<PathBuf> = pairs.iter().map(|pair| self.pairs.file(&[&pair.target, &pair.background])).collect();
+            let own = |pair: &Pair| pair.own.iter().map(|own| u8::from(*own)).collect::<Vec<u8>>();
+            let files: Vec<PathBuf> = pairs.iter().map(|pair| self.pairs.file(&[&pair.target, &pair.background, &own(pair)])).collect();
             let mut features: Vec<Option<Features>> = files.iter().map(|file| self.read(file)).collect();
             let missing: Vec<usize> = (0..pairs.len()).filter(|&index| features[index].is_none()).collect();
             if !missing.is_empty() {
                 let chosen: Vec<&Pair> = missing.iter().map(|&index| &pairs[index]).collect();
-                for (index, made) in missing.into_iter().zip(self.run(&chosen)?) {
+                let made = if self.kind == Kind::Shared { self.run_shared(&chosen)? } else { self.run(&chosen)? };
+                for (index, made) in missing.into_iter().zip(made) {
                     write(&files[index], &parts(&made))?;
                     features[index] = Some(made);
                 }
@@ -147,16 +200,56 @@ impl FeatureEncoder {
         Ok(found)
     }
 
+    /// Each frame is encoded once for the objects of it that come together.
+    fn run_shared(&mut self, pairs: &[&Pair]) -> Result<Vec<Features>> {
+        let tower = match &mut self.tower {
+            Some(tower) => tower,
+            none => none.insert(Tower::open(&self.config)?),
+        };
+        let mut frames: Vec<&[u8]> = Vec::new();
+        let mut places = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let place = frames.iter().position(|known| *known == pair.background).unwrap_or_else(|| {
+                frames.push(&pair.background);
+                frames.len() - 1
+            });
+            places.push(place);
+        }
+        let frames: Vec<FrameEncoding> = tower.frames(&frames.concat())?;
+        let targets = tower.targets(&levels(pairs, |pair| &pair.target))?;
+        let heads = self.config.models.clip.vision.num_attention_heads;
+        let features = |(index, (pair, place)): (usize, (&&Pair, usize))| {
+            let FrameEncoding { tokens, key } = &frames[place];
+            let (layers, count, width) = key.dim();
+            let head = width / heads;
+            let shape = "a width is a multiple of its heads";
+            let query = targets.query_cls.index_axis(Axis(0), index).to_owned() * size(head).sqrt();
+            let query = query.into_shape_with_order((layers, heads, head)).expect(shape);
+            let key = key.view().into_shape_with_order((layers, count, heads, head)).expect(shape).permuted_axes([0, 2, 1, 3]);
+            Features {
+                tokens_target: targets.tokens.index_axis(Axis(0), index).to_owned(),
+                tokens_background: tokens.clone(),
+                beta_target: targets.beta.row(index).to_owned(),
+                beta_background: inter_image::beta_shared(&query, &key, &pair.own),
+                values_target: None,
+            }
+        };
+        let made: Vec<Features> = pairs.iter().zip(places).enumerate().map(features).collect();
+        for made in &made {
+            finite(made.tokens_target.iter().chain(&made.tokens_background).chain(&made.beta_target).chain(&made.beta_background))?;
+        }
+        Ok(made)
+    }
+
     fn run(&mut self, pairs: &[&Pair]) -> Result<Vec<Features>> {
-        let levels = |side: fn(&Pair) -> &[u8]| pairs.iter().flat_map(|pair| side(pair).iter().copied()).collect::<Vec<u8>>();
-        let (targets, backgrounds) = (levels(|pair| &pair.target), levels(|pair| &pair.background));
+        let (targets, backgrounds) = (levels(pairs, |pair| &pair.target), levels(pairs, |pair| &pair.background));
         let target = images(&targets, pairs.len(), self.spec.size)?;
         let background = images(&backgrounds, pairs.len(), self.spec.size)?;
         let session = self.pairs.session(&self.config)?;
         let mut outputs = session.run(&[(port::TARGET, target.into()), (port::BACKGROUND, background.into())])?;
         let tokens: [Array3<f32>; 2] = [outputs.take(port::TOKENS_TARGET)?, outputs.take(port::TOKENS_BACKGROUND)?];
         let betas: [Array2<f32>; 2] = [outputs.take(port::BETA_TARGET)?, outputs.take(port::BETA_BACKGROUND)?];
-        let values: Option<Array3<f32>> = if self.values { Some(outputs.take(port::VALUES_TARGET)?) } else { None };
+        let values: Option<Array3<f32>> = if self.kind == Kind::WithValues { Some(outputs.take(port::VALUES_TARGET)?) } else { None };
         finite(tokens.iter().flatten().chain(betas.iter().flatten()).chain(values.iter().flatten()))?;
         let row = |index: usize| Features {
             tokens_target: tokens[0].index_axis(Axis(0), index).to_owned(),
@@ -180,7 +273,11 @@ impl FeatureEncoder {
             tokens_background: tokens_of(port::TOKENS_BACKGROUND)?,
             beta_target: beta_of(port::BETA_TARGET)?,
             beta_background: beta_of(port::BETA_BACKGROUND)?,
-            values_target: if self.values { Some(weights.array(port::VALUES_TARGET, (tokens - 1, width)).ok()?) } else { None },
+            values_target: if self.kind == Kind::WithValues {
+                Some(weights.array(port::VALUES_TARGET, (tokens - 1, width)).ok()?)
+            } else {
+                None
+            },
         })
     }
 }
@@ -210,6 +307,11 @@ impl Store {
             none => none.insert(Session::from_file("encode", &self.graph, &self.device, config.threads)?),
         })
     }
+}
+
+/// One image of each pair, one behind the other.
+fn levels(pairs: &[&Pair], side: fn(&Pair) -> &[u8]) -> Vec<u8> {
+    pairs.iter().flat_map(|pair| side(pair).iter().copied()).collect()
 }
 
 /// Levels of some images, `[n, S, S, 3]`.

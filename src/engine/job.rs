@@ -1,6 +1,7 @@
 //! What goes into an engine and what comes out, frame by frame.
 
 use std::{
+    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ use crate::{
     Error, Result,
     detect::{Detection, Selection},
     frame::FrameSource,
+    pair::Background,
     track::Follow,
     verdict::{Calibration, Object, Verdict},
     vocabulary::Vocabulary,
@@ -34,6 +36,30 @@ pub struct FrameSettings {
     pub scope: Scope,
     /// Keep Ω and the plain cosines of every class in the verdicts.
     pub keep_scores: bool,
+    /// What is left out for speed.
+    pub approximation: Approximation,
+}
+
+/// What is computed otherwise than the method says, for less work; nothing unless asked for. The graphs it takes are loaded when
+/// the first frame asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Approximation {
+    /// How the backgrounds of a frame's objects are encoded.
+    pub background: Background,
+    /// Only so many classes of each object, those of the largest plain cosines, are scored; `None`: all.
+    pub shortlist: Option<NonZero<usize>>,
+}
+
+impl Approximation {
+    /// What is left of it for a list of so many classes; nothing for plain CLIP, which looks at no background and does nothing for
+    /// a class but one product.
+    #[must_use]
+    pub fn on(self, classes: usize, has_combiner: bool) -> Self {
+        if !has_combiner {
+            return Self::default();
+        }
+        Self { shortlist: self.shortlist.filter(|count| count.get() < classes), ..self }
+    }
 }
 
 /// What gets a verdict.

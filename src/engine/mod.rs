@@ -25,10 +25,12 @@ mod precision;
 mod registry;
 mod runtime;
 mod session;
+mod shared;
 mod stages;
 mod stream;
 mod task;
 mod texts;
+mod tower;
 mod turns;
 
 /// What [`hub`] is made of; `tests/interleavings.rs` compiles it with shuttle's in place of these.
@@ -50,7 +52,7 @@ pub use config::{DetectorChoice, EngineConfig};
 pub use detector::Detector;
 pub use device::Device;
 pub use features::{FeatureEncoder, Pair};
-pub use job::{Abort, Aborted, Answer, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
+pub use job::{Abort, Aborted, Answer, Approximation, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
 pub use open_vocabulary::OpenVocabulary;
 pub use precision::Precision;
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
@@ -60,7 +62,7 @@ pub use stream::{Scheduling, Stream};
 pub use texts::encodings as text_encodings;
 
 use self::{
-    batch::{Batch, Closing},
+    batch::{Batch, Closing, Encoded},
     detect::{ToBatch, ToDetect},
     hub::Hub,
     session::Terminator,
@@ -96,7 +98,12 @@ impl Engine {
     /// # Errors
     /// Whatever a model set, a device or ONNX Runtime can be wrong in.
     pub fn open(config: &EngineConfig) -> Result<Arc<Self>> {
-        let spec = PairSpec::new(config.models.clip.vision.image_size, config.models.clip.image_mean);
+        let clip = &config.models.clip;
+        let encoded = Encoded {
+            spec: PairSpec::new(clip.vision.image_size, clip.image_mean),
+            grid: clip.vision.grid(),
+            has_combiner: config.models.combiner_path().is_some(),
+        };
         let encoder = encode::Encoder::open(config)?;
         let detector = detector::Detector::open(config)?;
         let terminator = encoder.terminator();
@@ -110,7 +117,7 @@ impl Engine {
         let hub = Arc::new(Hub::new(closing.size));
         let workers = [
             spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub)),
-            spawn("uniood-batch", &hub, move |hub| batch::run(&spec, closing, hub)),
+            spawn("uniood-batch", &hub, move |hub| batch::run(&encoded, closing, hub)),
             spawn("uniood-detect", &hub, move |hub| detect::run(detector, hub)),
         ];
         // Of three threads the first two would wait for ever for one that did not start.

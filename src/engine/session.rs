@@ -11,7 +11,8 @@ use std::{
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
 use ort::{
-    session::{RunOptions, Session as OrtSession, SessionInputValue, builder::SessionBuilder},
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+    session::{IoBinding, RunOptions, Session as OrtSession, SessionInputValue, SessionOutputs, builder::SessionBuilder},
     value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType},
 };
 
@@ -179,6 +180,40 @@ impl Session {
         Terminator(Arc::clone(&self.options))
     }
 
+    /// The same session, ended by another's terminator.
+    pub(super) fn ended_by(mut self, terminator: &Terminator) -> Self {
+        self.options = Arc::clone(&terminator.0);
+        self
+    }
+
+    /// Runs the model once for these of its outputs alone; the others are not read.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub(super) fn run_for(&mut self, inputs: &[(&str, Input)], wanted: &[String]) -> Result<Outputs> {
+        let stage = self.stage;
+        let failed = |problem: String| Error::Inference { stage, problem };
+        let contiguous: Vec<(&str, Contiguous)> = inputs.iter().map(|(name, input)| (*name, Contiguous::of(input))).collect();
+        let bind = || -> ort::Result<IoBinding> {
+            let mut binding = self.inner.create_binding()?;
+            for (name, tensor) in &contiguous {
+                match tensor {
+                    Contiguous::F32(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
+                    Contiguous::I64(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
+                    Contiguous::U8(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
+                }
+            }
+            let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+            for name in wanted {
+                binding.bind_output_to_device(name, &memory)?;
+            }
+            Ok(binding)
+        };
+        let binding = bind().map_err(|error| failed(one_line(&error.to_string())))?;
+        let outputs = self.inner.run_binding_with_options(&binding, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
+        Ok(read(stage, &outputs))
+    }
+
     /// Runs the model once; every input is given by name.
     ///
     /// # Errors
@@ -193,12 +228,17 @@ impl Session {
             values.push((Cow::Borrowed(name), value));
         }
         let outputs = self.inner.run_with_options(values, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
-        let mut tensors = Vec::with_capacity(outputs.len());
-        for (name, value) in &outputs {
-            tensors.push((name.to_owned(), floats(&value)));
-        }
-        Ok(Outputs { stage, tensors })
+        Ok(read(stage, &outputs))
     }
+}
+
+/// Copies what a run gave.
+fn read(stage: &'static str, outputs: &SessionOutputs<'_>) -> Outputs {
+    let mut tensors = Vec::with_capacity(outputs.len());
+    for (name, value) in outputs {
+        tensors.push((name.to_owned(), floats(&value)));
+    }
+    Outputs { stage, tensors }
 }
 
 impl Outputs {

@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Answer, FrameSettings, turns::StreamKey};
+use super::{Answer, FrameSettings, tower::FrameEncoding, turns::StreamKey};
 use crate::{
     Result,
     frame::{Frame, FrameSource},
@@ -28,6 +28,8 @@ pub(super) struct FrameTask {
     settings: Arc<FrameSettings>,
     pixels: Mutex<Option<Arc<dyn FrameSource>>>,
     base: OnceLock<Result<Base, String>>,
+    /// What its objects share with `background=shared`, behind the first batch with one of them.
+    encoding: OnceLock<FrameEncoding>,
     missing: AtomicUsize,
     open: Mutex<Open>,
     cancelled: Arc<AtomicBool>,
@@ -91,6 +93,7 @@ impl FrameTask {
             settings: submitted.settings,
             pixels: Mutex::new(Some(submitted.frame)),
             base: OnceLock::new(),
+            encoding: OnceLock::new(),
             missing: AtomicUsize::new(missing),
             open: Mutex::new(Open { answer, reply: Some(submitted.reply), waited: Duration::ZERO }),
             cancelled: submitted.cancelled,
@@ -125,6 +128,22 @@ impl FrameTask {
         let frame = source.frame();
         let base = self.base.get_or_init(|| Base::new(&frame, spec).map_err(|error| error.to_string()));
         read(&frame, base.as_ref().map_err(Clone::clone)?).map_err(|error| error.to_string())
+    }
+
+    /// The frame as the tower takes it, `[S, S, 3]`; `None` before an object's pixels were written.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.base.get()?.as_ref().ok().map(Base::whole)
+    }
+
+    /// What its objects share, once it is [`encoded`](Self::encoded).
+    pub(super) fn encoding(&self) -> Option<&FrameEncoding> {
+        self.encoding.get()
+    }
+
+    /// Keeps what its objects share for as long as one of them waits.
+    pub(super) fn encoded(&self, encoding: FrameEncoding) {
+        // The encode stage is one thread; a second encoding would be the same.
+        let _ = self.encoding.set(encoding);
     }
 
     /// Notes one object's score, when its batch was begun, and the time spent on it; the last one sends the answer.

@@ -1,5 +1,7 @@
 //! An evaluation as JSON: `uniood.eval/1`. Numbers are fractions, in full precision.
 
+use std::num::NonZero;
+
 use serde::Serialize;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
 use crate::{
     data::Faults,
     eval::{Evaluation, Request, pass::Level},
+    pair::Background,
 };
 
 /// The version of the form.
@@ -40,6 +43,11 @@ pub struct Origin<'a> {
     iou_threshold: f32,
     min_object_size: u32,
     shots: Option<usize>,
+    /// Where it is not the exact one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    background: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortlist: Option<NonZero<usize>>,
     seed: u64,
     sets: Vec<Set<'a>>,
     left_out: LeftOut,
@@ -114,6 +122,8 @@ impl<'a> Origin<'a> {
             iou_threshold: request.selection.iou_threshold,
             min_object_size: request.selection.min_object_size,
             shots: request.shots.as_ref().map(|(_, settings)| settings.shots),
+            background: (request.approximation.background == Background::Shared).then_some("shared"),
+            shortlist: request.approximation.shortlist,
             seed: request.seed,
             sets: request.parts.iter().enumerate().map(set).collect(),
             left_out: LeftOut { crowds: faults.crowds, ignored: faults.ignored, faults: faults.count() },

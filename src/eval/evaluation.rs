@@ -19,7 +19,8 @@ use crate::{
     combiner::Combiner,
     data::{DataSet, Faults},
     detect::Selection,
-    engine::{Detector, EngineConfig, FeatureEncoder, OpenVocabulary},
+    engine::{Approximation, Detector, EngineConfig, FeatureEncoder, OpenVocabulary},
+    pair::Background,
     tune::{self, ContextText, Switches, texts::Texts},
 };
 
@@ -52,6 +53,8 @@ pub struct Request {
     pub context_detected: bool,
     /// How boxes are made worse: a run each.
     pub disturbances: Vec<Disturbance>,
+    /// What is left out of uniood for speed, as in the engine.
+    pub approximation: Approximation,
     /// For everything that is drawn at random.
     pub seed: u64,
 }
@@ -104,6 +107,9 @@ impl Request {
                 return Err(Error::Setting(format!("`{method}` stands in the list of methods twice; remove one")));
             }
         }
+        if self.approximation.background == Background::Shared && self.methods.contains(&Method::GlMcm) {
+            return Err(Error::Setting("`gl-mcm` takes more of CLIP than background=shared computes; leave one of them out".to_owned()));
+        }
         let boxless = |part: &&Part| part.data.pictures.iter().all(|picture| picture.objects.is_empty());
         if let (false, Level::Object, Some(part)) = (self.detect, self.level, self.parts.iter().find(boxless)) {
             return Err(Error::content(
@@ -130,7 +136,9 @@ pub fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Faults, w
         selection.detection_threshold = confidence::best_f1(detector, part, &selection, faults, watch)?;
     }
     let values = request.methods.contains(&Method::GlMcm);
-    let mut encoder = if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open(config)? };
+    let background = request.approximation.background;
+    let mut encoder =
+        if values { FeatureEncoder::open_with_values(config)? } else { FeatureEncoder::open_with_background(config, background)? };
     let scorers = scorers(config, request, &mut encoder, faults, watch)?;
     let mut open_vocabulary = match &request.open_vocabulary {
         Some(dir) if request.methods.contains(&Method::Agree) => Some(OpenVocabulary::open(config, dir, &request.classes)?),
@@ -196,7 +204,7 @@ fn scorers(
         columns.push(Column::Variant(Box::new(trained(config, request, ablation, &words, watch)?)));
     }
     let omega = combiner.as_ref().map(omega_of).transpose()?;
-    Ok(Scorers { words, negatives, bank, omega, columns })
+    Ok(Scorers { words, negatives, bank, omega, shortlist: request.approximation.shortlist, columns })
 }
 
 /// UNI-OOD trained without one of its parts.

@@ -17,7 +17,7 @@ use crate::{
     engine::{Detector, FeatureEncoder, OpenVocabulary, Pair},
     frame::FrameSource,
     geometry::Rect,
-    pair::{Base, write_pair},
+    pair::Base,
 };
 
 /// Pairs of pixels in memory at once.
@@ -212,9 +212,7 @@ impl Reader<'_> {
             let spec = *self.encoder.spec();
             let base = Base::new(&frame, &spec)?;
             for (found, _) in &kept {
-                let mut pair = Pair { target: vec![0; spec.bytes()], background: vec![0; spec.bytes()] };
-                write_pair(&frame, &base, found.rect, &spec, &mut pair.target, &mut pair.background)?;
-                pairs.push(pair);
+                pairs.push(self.encoder.pair(&frame, &base, found.rect)?);
             }
             if wanted.scenes {
                 let of = Scenes::new(&frame, &base, &spec)?;

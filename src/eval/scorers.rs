@@ -1,5 +1,7 @@
 //! All methods on encoded objects: a column of the table each.
 
+use std::num::NonZero;
+
 use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     Error, Result,
     encode::Features,
-    score::unit_rows,
+    score::{NOT_LISTED, shortlist, unit_rows},
     tune::{ContextText, texts::Texts},
 };
 
@@ -73,6 +75,8 @@ pub(super) struct Scorers {
     pub(super) bank: Option<Bank>,
     /// The model set's combiner; `None` is plain CLIP.
     pub(super) omega: Option<Omega>,
+    /// How many classes of each object its Ω is looked at of; `None`: all.
+    pub(super) shortlist: Option<NonZero<usize>>,
     pub(super) columns: Vec<Column>,
 }
 
@@ -107,10 +111,16 @@ impl Scorers {
         let cosines: Vec<Array1<f32>> = embeddings.iter().map(|embedding| text.dot(embedding)).collect();
         let likely: Vec<usize> = cosines.iter().map(|cosines| largest(&cosines.view())).collect();
         let listed = |object: &Seen<'_>| object.others.is_some().then_some(&*self.words.vocabulary.context_text);
-        let omega = match &self.omega {
+        let mut omega = match &self.omega {
             Some(omega) => Some(omega.of(&seen.iter().map(|object| (object.features, listed(object))).collect::<Vec<_>>())?),
             None => None,
         };
+        if let (Some(omega), Some(count)) = (&mut omega, self.shortlist) {
+            for (mut row, cosines) in omega.rows_mut().into_iter().zip(&cosines) {
+                let listed = shortlist(cosines, count.get());
+                row.indexed_iter_mut().filter(|(class, _)| !listed.contains(class)).for_each(|(_, omega)| *omega = NOT_LISTED);
+            }
+        }
         let mut variants = Vec::new();
         for column in &self.columns {
             variants.push(match column {

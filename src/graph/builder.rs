@@ -181,6 +181,11 @@ impl Builder {
         self.op("Squeeze", label, &[x, &axes], Vec::new())
     }
 
+    pub(super) fn unsqueeze(&mut self, label: &str, x: &Value, axes: &[i64]) -> Value {
+        let axes = self.integers(axes);
+        self.op("Unsqueeze", label, &[x, &axes], Vec::new())
+    }
+
     pub(super) fn concat(&mut self, label: &str, axis: i64, parts: &[&Value]) -> Value {
         self.op("Concat", label, parts, vec![int("axis", axis)])
     }
@@ -214,6 +219,26 @@ impl Builder {
 
     pub(super) fn gather_elements(&mut self, label: &str, x: &Value, axis: i64, indices: &Value) -> Value {
         self.op("GatherElements", label, &[x, indices], vec![int("axis", axis)])
+    }
+
+    /// Where the `count` (a list of one integer) largest values of the last side are, the largest first; of equal ones the first.
+    pub(super) fn largest(&mut self, label: &str, x: &Value, count: &Value) -> Value {
+        let values = self.unique(&format!("{label}.values"));
+        let positions = self.unique(label);
+        let input = vec![x.0.clone(), count.0.clone()];
+        let output = vec![values, positions.clone()];
+        let attribute = vec![int("axis", -1)];
+        let node = NodeProto { input, output, name: positions.clone(), op_type: "TopK".to_owned(), attribute, ..NodeProto::default() };
+        self.graph.node.push(node);
+        Value(positions)
+    }
+
+    /// One float where nothing else is said, `updates` at `indices` of the last side; of the shape of `like`, two-sided.
+    pub(super) fn scatter(&mut self, label: &str, like: &Value, rest: f32, indices: &Value, updates: &Value) -> Value {
+        let rest = self.float(&format!("{label}.rest"), rest);
+        let shape = self.op("Shape", &format!("{label}.shape"), &[like], Vec::new());
+        let filled = self.op("Expand", &format!("{label}.filled"), &[&rest, &shape], Vec::new());
+        self.op("ScatterElements", label, &[&filled, indices, updates], vec![int("axis", 1)])
     }
 
     pub(super) fn expand(&mut self, label: &str, x: &Value, shape: &[i64]) -> Value {

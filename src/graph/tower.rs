@@ -2,7 +2,8 @@
 //!
 //! The target's CLS queries must meet the background's keys inside every layer, so both images of every object
 //! are one batch of 2·O, targets first. One small product a layer, the target's CLS query on the keys of both
-//! halves, gives the logits of both attentions; only their running sum over the layers is kept.
+//! halves, gives the logits of both attentions; only their running sum over the layers is kept. For `background=shared`
+//! there are images alone, each with what the other side of inter-image attention needs of it.
 
 use ndarray::{Array1, Array2, Array4, Axis, concatenate};
 
@@ -35,6 +36,18 @@ pub(super) struct Encoded {
     last: Layer,
 }
 
+/// Images alone, encoded.
+pub(super) struct Alone {
+    /// z, `[B, T, D]`.
+    pub(super) tokens: Value,
+    /// β of intra-image attention, `[B, T]`.
+    pub(super) beta: Value,
+    /// CLS's queries, scaled by `1/√d_h`, `[B, L, D]`.
+    pub(super) query_cls: Value,
+    /// Every layer's keys, without bias, `[T, B, D]`.
+    pub(super) keys: Vec<Value>,
+}
+
 impl<'a> Tower<'a> {
     pub(super) const fn new(clip: &'a ClipConfig, weights: &'a Weights) -> Self {
         Self::named(clip, weights, &CLIP)
@@ -63,18 +76,43 @@ impl<'a> Tower<'a> {
         let images = b.concat("images", 0, &[&images[0], &images[1]]);
         let mut sum: Option<Value> = None;
         let (tokens, last) = self.encode(b, &images, 2, all_tokens, |b, layer| {
-            let attention = self.attention_of_target_cls(b, layer);
-            sum = Some(match &sum {
-                None => attention,
-                Some(sum) => b.add("attention_sum", sum, &attention),
-            });
+            let attention = self.attention_of_target_cls(b, layer, 2);
+            add_to(b, &mut sum, attention);
         })?;
+        Ok(Encoded { tokens, beta: self.mean_attention(b, sum, 2), last })
+    }
+
+    /// Images `u8[B, S, S, 3]` alone.
+    pub(super) fn encode_alone(&self, b: &mut Builder, images: &Value) -> Result<Alone> {
+        let images = b.cast_to_f32("levels", images);
+        let (tokens_count, width) = (signed(self.clip.vision.tokens()), signed(self.transformer.width));
+        let mut sum: Option<Value> = None;
+        let (mut queries, mut keys) = (Vec::new(), Vec::new());
+        let (tokens, _) = self.encode(b, &images, 1, true, |b, layer| {
+            let attention = self.attention_of_target_cls(b, layer, 1);
+            add_to(b, &mut sum, attention);
+            let query = b.reshape("query_tokens", &layer.query, &[tokens_count, -1, width]);
+            queries.push(b.part("query_of_cls", &query, 0, 0));
+            keys.push(b.reshape("key_tokens", &layer.key, &[tokens_count, -1, width]));
+        })?;
+        let beta = self.mean_attention(b, sum, 1);
+        let queries = b.concat("queries_of_cls", 0, &queries.iter().collect::<Vec<_>>());
+        Ok(Alone {
+            tokens: b.squeeze("tokens_alone", &tokens, &[0]),
+            beta: b.squeeze("beta_alone", &beta, &[0]),
+            query_cls: b.transpose("queries_by_image", &queries, &[1, 0, 2]),
+            keys,
+        })
+    }
+
+    /// β `[halves, B, T]` from the layers' sum of the shares `[halves, B·H, 1, T]`.
+    fn mean_attention(&self, b: &mut Builder, sum: Option<Value>, halves: i64) -> Value {
         let sum = sum.expect("a configuration has at least one layer");
-        let (heads, tokens_count) = (signed(self.transformer.heads), signed(self.clip.vision.tokens()));
-        let sum = b.reshape("attention_heads", &sum, &[2, -1, heads, tokens_count]);
+        let (heads, tokens) = (signed(self.transformer.heads), signed(self.clip.vision.tokens()));
+        let sum = b.reshape("attention_heads", &sum, &[halves, -1, heads, tokens]);
         let mean = b.reduce_mean("attention_mean", &sum, &[2]);
         let layers = b.float("layers", size(self.transformer.layers));
-        Ok(Encoded { tokens, beta: b.div("beta", &mean, &layers), last })
+        b.div("beta", &mean, &layers)
     }
 
     /// The targets' patches behind the last layer's value path and the post layer norm, `[O, N, D]` (MaskCLIP, Zhou et al. 2022).
@@ -212,14 +250,14 @@ impl<'a> Tower<'a> {
         Ok(positions)
     }
 
-    /// The share of every token of both images in the target's CLS query, `[2, O·H, 1, T]`.
-    fn attention_of_target_cls(&self, b: &mut Builder, layer: &Layer) -> Value {
+    /// The share of every token of each half in the first half's CLS query, `[halves, O·H, 1, T]`.
+    fn attention_of_target_cls(&self, b: &mut Builder, layer: &Layer, halves: i64) -> Value {
         let (tokens, head) = (signed(self.clip.vision.tokens()), signed(self.transformer.head_width()));
-        let query = b.reshape("query_halves", &layer.query, &[tokens, 2, -1, head]);
+        let query = b.reshape("query_halves", &layer.query, &[tokens, halves, -1, head]);
         let query = b.part("query_cls", &query, 0, 0);
         let query = b.part("query_target_cls", &query, 1, 0);
         let query = b.reshape("query_row", &query, &[1, -1, 1, head]);
-        let key = b.reshape("key_halves", &layer.key, &[tokens, 2, -1, head]);
+        let key = b.reshape("key_halves", &layer.key, &[tokens, halves, -1, head]);
         let key = b.transpose("key_columns", &key, &[1, 2, 3, 0]);
         let logits = b.matmul("cls_logits", &query, &key);
         b.softmax("cls_share", &logits)
@@ -233,4 +271,11 @@ fn embedded(b: &mut Builder, patches: &Value, kernel: &Array2<f32>, positions: A
     let with_cls = b.pad("with_cls", &embedded, &[1, 0, 0, 0, 0, 0]);
     let positions = b.floats("positions", &positions.insert_axis(Axis(1)));
     b.add("placed", &with_cls, &positions)
+}
+
+fn add_to(b: &mut Builder, sum: &mut Option<Value>, attention: Value) {
+    *sum = Some(match &*sum {
+        None => attention,
+        Some(sum) => b.add("attention_sum", sum, &attention),
+    });
 }

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::{
         detect::{Detection, Selection},
-        engine::Scope,
+        engine::{Approximation, Scope},
         geometry::{BBox, Rect},
     };
 
@@ -93,7 +93,15 @@ mod tests {
         let none = || Array2::zeros((0, 0));
         let vocabulary = Arc::new(Vocabulary { classes: Vec::new(), text: none(), inter_text: none(), context_text: none() });
         let (selection, scope) = (Selection::default(), Scope::Object);
-        FrameSettings { vocabulary, threshold, calibration: None, selection, scope, keep_scores: false }
+        FrameSettings {
+            vocabulary,
+            threshold,
+            calibration: None,
+            selection,
+            scope,
+            keep_scores: false,
+            approximation: Approximation::default(),
+        }
     }
 
     fn scored(omega: f32) -> Verdict {

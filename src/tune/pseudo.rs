@@ -13,7 +13,7 @@ use crate::{
     engine::{Detector, EngineConfig, FeatureEncoder, Pair},
     frame::FrameSource,
     geometry::{BBox, Rect},
-    pair::{Base, write_pair},
+    pair::Base,
     score::unit_rows,
 };
 
@@ -117,19 +117,17 @@ pub fn pseudo(
 /// The boxes of a picture and what the encoder sees of them.
 fn found(detector: &mut Detector, encoder: &FeatureEncoder, picture: &Annotated, selection: &Selection) -> Result<(Vec<BBox>, Vec<Pair>)> {
     let pixels = picture.read()?;
-    let (frame, spec) = (pixels.frame(), *encoder.spec());
+    let frame = pixels.frame();
     let detections = detector.detect(&[(pixels.frame(), selection)])?.pop().unwrap_or_default();
     let (mut boxes, mut pairs) = (Vec::new(), Vec::new());
     if detections.is_empty() {
         return Ok((boxes, pairs));
     }
-    let base = Base::new(&frame, &spec)?;
+    let base = Base::new(&frame, encoder.spec())?;
     for detection in detections {
         let Some(rect) = Rect::cover(&detection.bbox, pixels.width, pixels.height) else { continue };
-        let mut pair = Pair { target: vec![0; spec.bytes()], background: vec![0; spec.bytes()] };
-        write_pair(&frame, &base, rect, &spec, &mut pair.target, &mut pair.background)?;
         boxes.push(detection.bbox);
-        pairs.push(pair);
+        pairs.push(encoder.pair(&frame, &base, rect)?);
     }
     Ok((boxes, pairs))
 }

@@ -12,7 +12,7 @@ use crate::{
     encode::Features,
     engine::{FeatureEncoder, Pair},
     frame::FrameSource,
-    pair::{Base, write_pair},
+    pair::Base,
 };
 
 /// Pairs of pixels in memory at once.
@@ -142,8 +142,8 @@ fn enough(data: &DataSet, class: &str, found: usize, wanted: usize, usable: &str
 /// The pixels of some objects of a picture; an object outside it is a fault.
 fn pairs(encoder: &FeatureEncoder, annotated: &Annotated, objects: &[Drawn], faults: &mut Faults) -> Result<Vec<(Drawn, Pair)>> {
     let picture = annotated.read()?;
-    let (frame, spec) = (picture.frame(), encoder.spec());
-    let base = Base::new(&frame, spec)?;
+    let frame = picture.frame();
+    let base = Base::new(&frame, encoder.spec())?;
     let mut found = Vec::with_capacity(objects.len());
     for &drawn in objects {
         let rect = match annotated.objects[drawn.object].rect(picture.width, picture.height, &annotated.path) {
@@ -153,9 +153,7 @@ fn pairs(encoder: &FeatureEncoder, annotated: &Annotated, objects: &[Drawn], fau
                 continue;
             }
         };
-        let mut pair = Pair { target: vec![0; spec.bytes()], background: vec![0; spec.bytes()] };
-        write_pair(&frame, &base, rect, spec, &mut pair.target, &mut pair.background)?;
-        found.push((drawn, pair));
+        found.push((drawn, encoder.pair(&frame, &base, rect)?));
     }
     Ok(found)
 }

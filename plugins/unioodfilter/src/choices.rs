@@ -93,7 +93,7 @@ pub enum Background {
     #[enum_value(name = "Exact: encoded once per object", nick = "exact")]
     Exact,
     /// Once per frame.
-    #[enum_value(name = "Shared: encoded once per frame, an approximation (not in this version)", nick = "shared")]
+    #[enum_value(name = "Shared: encoded once per frame, an approximation", nick = "shared")]
     Shared,
 }
 

@@ -122,7 +122,14 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("background", d.background)
                 .nick("Background")
-                .blurb("How an object's background is encoded; this version: exact")
+                .blurb("How an object's background is encoded; shared is an approximation, for less work where frames hold many objects")
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("shortlist")
+                .nick("Shortlist")
+                .blurb("An object is scored against so many classes alone, those most like it by plain CLIP, an approximation; 0: against all")
+                .maximum(100_000)
+                .default_value(d.shortlist)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecUInt::builder("inference-interval")
@@ -217,6 +224,7 @@ impl Settings {
             "batch-size" => take(&mut self.batch_size, value),
             "batch-timeout" => take(&mut self.batch_timeout, value),
             "background" => take::<Background>(&mut self.background, value),
+            "shortlist" => take(&mut self.shortlist, value),
             "inference-interval" => take(&mut self.inference_interval, value),
             "tracker" => take::<Tracker>(&mut self.tracker, value),
             "reclassify-interval" => take(&mut self.reclassify_interval, value),
@@ -252,6 +260,7 @@ impl Settings {
             "batch-size" => self.batch_size.to_value(),
             "batch-timeout" => self.batch_timeout.to_value(),
             "background" => self.background.to_value(),
+            "shortlist" => self.shortlist.to_value(),
             "inference-interval" => self.inference_interval.to_value(),
             "tracker" => self.tracker.to_value(),
             "reclassify-interval" => self.reclassify_interval.to_value(),

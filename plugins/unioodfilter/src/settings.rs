@@ -1,13 +1,13 @@
 //! What the user set: survives restarts, source of every default, and what it means to the engine.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use uniood::{
     Error, Result,
     detect::Selection,
-    engine::{self, DetectorChoice, Device, EngineConfig, Scheduling},
+    engine::{self, Approximation, DetectorChoice, Device, EngineConfig, Scheduling},
     models::{ModelSet, shipped},
-    track,
+    pair, track,
 };
 
 use crate::choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) batch_size: u32,
     pub(crate) batch_timeout: i32,
     pub(crate) background: Background,
+    pub(crate) shortlist: u32,
     pub(crate) inference_interval: u32,
     pub(crate) tracker: Tracker,
     pub(crate) reclassify_interval: u32,
@@ -70,6 +71,7 @@ impl Default for Settings {
             batch_size: 16,
             batch_timeout: 10,
             background: Background::Exact,
+            shortlist: 0,
             inference_interval: 1,
             tracker: Tracker::None,
             reclassify_interval: 1,
@@ -196,6 +198,17 @@ impl Settings {
         }
     }
 
+    /// What is left out for speed.
+    pub(crate) fn approximation(&self) -> Approximation {
+        Approximation {
+            background: match self.background {
+                Background::Exact => pair::Background::Exact,
+                Background::Shared => pair::Background::Shared,
+            },
+            shortlist: NonZero::new(self.shortlist as usize),
+        }
+    }
+
     /// What this stream's objects wait for.
     pub(crate) const fn scheduling(&self, live: bool) -> Scheduling {
         match (self.scheduling_policy, live) {
@@ -222,20 +235,6 @@ impl Settings {
         }
         track::Settings::new(method, self.inference_interval, self.reclassify_interval)
     }
-
-    /// Settings that exist for later versions take only their neutral value.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] that names the first that has another.
-    pub(crate) fn check_neutral(&self) -> Result<()> {
-        let unless = |neutral: bool, property: &str, value: &str| {
-            if neutral {
-                return Ok(());
-            }
-            Err(Error::Setting(format!("this version cannot do {property} with another value than {value}; leave {property}={value}")))
-        };
-        unless(self.background == Background::Exact, "background", "exact")
-    }
 }
 
 /// An empty string is as good as none.
@@ -255,6 +254,14 @@ mod tests {
     #[test]
     fn defaults_are_the_librarys() {
         assert_eq!(Settings::default().selection(), Selection::default());
+    }
+
+    #[test]
+    fn nothing_is_left_out_until_it_is_asked_for() {
+        assert_eq!(Settings::default().approximation(), Approximation::default());
+        let settings = Settings { background: Background::Shared, shortlist: 20, ..Settings::default() };
+        let wanted = Approximation { background: pair::Background::Shared, shortlist: NonZero::new(20) };
+        assert_eq!(settings.approximation(), wanted);
     }
 
     #[test]
@@ -289,12 +296,5 @@ mod tests {
             let sentence = settings.tracking().unwrap_err().to_string();
             assert!(sentence.contains(word), "{sentence}");
         }
-    }
-
-    #[test]
-    fn what_later_versions_bring_takes_its_neutral_value_alone() {
-        assert!(Settings::default().check_neutral().is_ok());
-        let shared = Settings { background: Background::Shared, ..Settings::default() };
-        assert!(shared.check_neutral().unwrap_err().to_string().contains("do background with"));
     }
 }

@@ -8,10 +8,10 @@ use ndarray::ArrayRef1;
 
 use crate::{
     Error, Result,
-    engine::{FeatureEncoder, Pair},
+    engine::FeatureEncoder,
     eval::{Counted, Part},
     frame::{FrameSource, Picture},
-    pair::{Base, write_pair},
+    pair::Base,
 };
 
 /// How many are shown.
@@ -62,8 +62,7 @@ pub(super) fn pictured<'a>(object: &'a Counted, parts: &[Part], encoder: &mut Fe
     let picture = annotated.read()?;
     let spec = *encoder.spec();
     let (frame, rect) = (picture.frame(), object.rect);
-    let mut pair = Pair { target: vec![0; spec.bytes()], background: vec![0; spec.bytes()] };
-    write_pair(&frame, &Base::new(&frame, &spec)?, rect, &spec, &mut pair.target, &mut pair.background)?;
+    let pair = encoder.pair(&frame, &Base::new(&frame, &spec)?, rect)?;
     let features = encoder.encode(&[pair], |_| Ok(()))?.pop().ok_or(Error::Worker)?;
     let crop = image_of(frame.crop(rect)?)?;
     let mut background = image_of(picture)?;

@@ -58,7 +58,7 @@ pub fn report(config: &EngineConfig, request: &Request, evaluation: &Evaluation,
         "\n<h2>Worst mistakes of {method}</h2>\n<p>At the threshold {threshold:.4}, which keeps 95 % of ID. Each: the crop; the crop under its \
          intra-image attention β; the picture without it under inter-image attention β.</p>\n<div class=\"mistakes\">\n"
     ));
-    let mut encoder = FeatureEncoder::open(config)?;
+    let mut encoder = FeatureEncoder::open_with_background(config, request.approximation.background)?;
     let shown = worst(&run.objects, main, threshold);
     // Read in the data's order: a video is decoded forwards.
     let mut order: Vec<usize> = (0..shown.len()).collect();

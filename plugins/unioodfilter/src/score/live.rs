@@ -116,6 +116,7 @@ impl Snapshot {
                 selection: settings.selection(),
                 scope: settings.engine_scope(),
                 keep_scores: settings.keep_scores,
+                approximation: settings.approximation(),
             }),
             tracking: settings.tracking()?,
             annotate: settings.annotate,
@@ -146,7 +147,6 @@ impl Score {
     /// Opens the engine, or keeps the one of the last start where nothing it is made of has changed.
     pub(super) fn open(&self) -> Result<()> {
         let settings = lock(&self.settings).clone();
-        settings.check_neutral()?;
         settings.tracking()?;
         let key = settings.engine_key()?;
         let old = lock(&self.running).take();
@@ -211,7 +211,6 @@ impl Score {
 
     fn apply(&self, name: &str, running: &Running) -> Result<()> {
         let settings = lock(&self.settings).clone();
-        settings.check_neutral()?;
         let new = if name == "classes" { Some(vocabulary(running.engine(), &settings)?) } else { None };
         // From here on under the lock, so that of two changes at once the later one wins as a whole.
         let settings_now = lock(&self.settings);
