@@ -4,7 +4,7 @@
 //! keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
 //! in between is [`crate::engine`]'s.
 
-mod coco;
+pub(crate) mod coco;
 mod decode;
 mod nms;
 mod preprocess;
