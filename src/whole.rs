@@ -47,18 +47,8 @@ pub(crate) fn folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
     filled
 }
 
-/// A second name for a file where the file system has that, else a copy.
-pub(crate) fn take_over(from: &Path, to: &Path) -> Result<()> {
-    // A link to a link would point nowhere from another folder.
-    let from = from.canonicalize().map_err(Error::file("read", from))?;
-    if fs::hard_link(&from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(&from, to).map(drop).map_err(Error::file("write", to))
-}
-
 /// Who makes it: no two at a time have the same name.
-fn maker() -> String {
+pub(crate) fn maker() -> String {
     format!("{}-{:?}", std::process::id(), thread::current().id())
 }
 

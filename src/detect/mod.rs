@@ -4,7 +4,7 @@
 //! keeps what [`Selection`] calls an object, thins it (`nms`), and gives boxes in frame pixels. Running the model
 //! in between is [`crate::engine`]'s.
 
-pub(crate) mod coco;
+mod coco;
 mod decode;
 mod nms;
 mod preprocess;
@@ -14,6 +14,8 @@ mod yolox;
 
 use std::sync::Arc;
 
+#[cfg(feature = "hub")]
+pub(crate) use coco::LABELS as COCO;
 pub use decode::decode;
 use decode::{Candidate, best_class};
 pub use preprocess::{Mapping, preprocess};

@@ -66,10 +66,12 @@ impl Cached {
     pub(super) fn link(&self, commit: &str, file: &str, etag: &Etag) -> Result<PathBuf> {
         let path = self.snapshot(commit).join(file);
         make_parent(&path)?;
-        // What points nowhere, or to what it is not any more, is replaced.
-        let _ = fs::remove_file(&path);
         let up = "../".repeat(2 + file.matches('/').count());
-        symlink(format!("{up}blobs/{}", etag.as_str()), &path).map_err(Error::file("write", &path))?;
+        // Another process may do the same: a link is put over what is there, and at no time absent.
+        let fresh = whole::with_suffix(&path, &format!(".{}", whole::maker()));
+        symlink(format!("{up}blobs/{}", etag.as_str()), &fresh)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(Error::file("write", &path))?;
         Ok(path)
     }
 

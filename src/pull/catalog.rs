@@ -2,8 +2,8 @@
 //!
 //! A name means the same weights for ever: every revision is a commit. `-small` takes models that run on less.
 
-use super::{RepositoryId, Revision, Source, Wanted};
-use crate::{Result, detect::coco};
+use super::{RepositoryId, Revision, Source, Wanted, set::Form};
+use crate::{Result, detect};
 
 /// Below it an object is OOD in a set that nobody has calibrated: a place to start from, not a measured one.
 pub const UNCALIBRATED: f32 = 0.2;
@@ -17,8 +17,8 @@ pub struct Entry {
     pub clip: Model,
     /// Its detector.
     pub detector: Model,
-    /// How that is written into the set.
-    pub(super) form: DetectorForm,
+    /// What that is.
+    pub(super) form: Form,
     /// The in-distribution classes.
     pub classes: &'static [&'static str],
 }
@@ -36,15 +36,6 @@ pub struct Model {
     pub licence: &'static str,
     /// The size of its weights, where it is known without asking.
     pub bytes: Option<u64>,
-}
-
-/// How a detector comes, and what the manifest calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DetectorForm {
-    /// A folder of transformers, `layout: owlv2`.
-    Owlv2,
-    /// One ONNX file, `layout: rf-detr`.
-    RfDetr,
 }
 
 // Both are the hub's own conversion of `main`, which has its weights pickled, to safetensors.
@@ -97,11 +88,11 @@ const SURVEILLANCE: &[&str] = &[
 ];
 
 const fn large(name: &'static str, classes: &'static [&'static str]) -> Entry {
-    Entry { name, clip: CLIP_B16, detector: OWLV2, form: DetectorForm::Owlv2, classes }
+    Entry { name, clip: CLIP_B16, detector: OWLV2, form: Form::Owlv2, classes }
 }
 
 const fn small(name: &'static str, classes: &'static [&'static str]) -> Entry {
-    Entry { name, clip: CLIP_B32, detector: RF_DETR, form: DetectorForm::RfDetr, classes }
+    Entry { name, clip: CLIP_B32, detector: RF_DETR, form: Form::RfDetr, classes }
 }
 
 /// All of them.
@@ -110,8 +101,8 @@ pub const ENTRIES: [Entry; 8] = [
     small("driving-small", DRIVING),
     large("voc", VOC),
     small("voc-small", VOC),
-    large("coco", &coco::LABELS),
-    small("coco-small", &coco::LABELS),
+    large("coco", &detect::COCO),
+    small("coco-small", &detect::COCO),
     large("surveillance", SURVEILLANCE),
     small("surveillance-small", SURVEILLANCE),
 ];

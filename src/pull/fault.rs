@@ -1,6 +1,9 @@
 //! What can go wrong with a request, as sentences: what passes and is tried again, what does not and is said at once.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use ureq::http::{HeaderMap, StatusCode};
 
@@ -43,13 +46,19 @@ impl Fault {
                 Self::passing(format!("{host} is not found; is there a connection, and is HF_ENDPOINT spelled right?"))
             }
             ureq::Error::Io(cause) if cause.kind() == ErrorKind::UnexpectedEof => Self::passing(format!("{host} cut the connection")),
-            ureq::Error::Io(cause) => Self::passing(format!("the connection to {host} failed: {cause}")),
-            ureq::Error::Rustls(cause) => Self::lasting(format!(
-                "the connection to {host} is not trusted: {cause}; a proxy's own certificate authority is named by SSL_CERT_FILE"
+            ureq::Error::Io(cause) if is_untrusted(cause) => Self::lasting(format!(
+                "{host} is not trusted: {cause}; where a proxy or a mirror has a certificate authority of its own, name that by SSL_CERT_FILE"
             )),
+            ureq::Error::Io(cause) => Self::passing(format!("the connection to {host} failed: {cause}")),
             other => Self::passing(format!("the connection to {host} failed: {other}")),
         }
     }
+}
+
+/// Whether it is the certificate that a connection failed by.
+fn is_untrusted(cause: &io::Error) -> bool {
+    let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// What an answer that is no success means.

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::{
     News, Watch,
-    catalog::DetectorForm,
     hub::{Fetched, Hub, Snapshot},
     repository::{RepositoryId, Revision},
     transformers::{self, Kind},
@@ -17,12 +16,14 @@ use super::{
 use crate::{
     Error, Result,
     models::{MANIFEST, Manifest, ModelSet, SCHEMA, check_classes, default_templates},
-    tune::check_out,
+    tune::{check_out, take_over},
     whole,
 };
 
-const CLIP: &str = "clip";
 const CARD: &str = "README.md";
+
+/// A detector that is one file, in its repository.
+const ONNX: &str = "onnx/model.onnx";
 
 /// Files that are larger get a second name in place of a copy: weights, which nobody edits.
 const EDITED: u64 = 16 << 20;
@@ -46,7 +47,7 @@ pub struct Wanted {
     /// Its CLIP.
     pub clip: Source,
     /// Its detector.
-    pub(super) detector: Option<(Source, DetectorForm)>,
+    pub(super) detector: Option<(Source, Form)>,
     /// The in-distribution classes.
     pub classes: Vec<String>,
     /// δ.
@@ -93,32 +94,17 @@ impl Wanted {
 pub fn pull(hub: &Hub, wanted: &Wanted, out: &Path, watch: &mut Watch<'_>) -> Result<Pulled> {
     check_out(out)?;
     check_classes(&wanted.classes)?;
-    let mut clip = Part::describe(hub, &wanted.clip, Some(Kind::Clip), watch)?;
-    let mut detector = match &wanted.detector {
-        None => None,
-        Some((source, DetectorForm::Owlv2)) => Some(Part::describe(hub, source, Some(Kind::Owlv2), watch)?),
-        Some((source, DetectorForm::RfDetr)) => Some(Part::describe(hub, source, None, watch)?),
-    };
-    clip.files.extend(transformers::weights(hub, &clip.snapshot, watch)?);
-    if let (Some(part), Some((_, form))) = (&mut detector, &wanted.detector) {
-        part.files.extend(match form {
-            DetectorForm::Owlv2 => transformers::weights(hub, &part.snapshot, watch)?,
-            DetectorForm::RfDetr => vec![hub.fetch(&part.snapshot, form.file(), watch)?],
-        });
+    let mut parts = vec![Part::describe(hub, &wanted.clip, Form::Clip, watch)?];
+    if let Some((source, form)) = &wanted.detector {
+        parts.push(Part::describe(hub, source, *form, watch)?);
     }
-    let manifest = manifest(wanted, &clip, detector.as_ref());
-    let sources: Vec<PulledSource> = [Some(&clip), detector.as_ref()].into_iter().flatten().map(Part::source).collect();
+    for part in &mut parts {
+        part.fetch_weights(hub, watch)?;
+    }
+    let manifest = manifest(wanted, &parts);
+    let sources: Vec<PulledSource> = parts.iter().map(Part::source).collect();
     whole::folder(out, |folder| {
-        clip.place(&folder.join(CLIP))?;
-        match (&detector, &wanted.detector) {
-            (Some(part), Some((_, DetectorForm::Owlv2))) => part.place(&folder.join(DetectorForm::Owlv2.name()))?,
-            (Some(part), Some((_, DetectorForm::RfDetr))) => {
-                for file in &part.files {
-                    place(&file.path, &folder.join(DetectorForm::RfDetr.name()))?;
-                }
-            }
-            _ => {}
-        }
+        parts.iter().try_for_each(|part| part.place(folder))?;
         let text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
         write(&folder.join(MANIFEST), &(text + "\n"))?;
         write(&folder.join(CARD), &card(wanted, &sources))?;
@@ -131,22 +117,74 @@ pub fn pull(hub: &Hub, wanted: &Wanted, out: &Path, watch: &mut Watch<'_>) -> Re
     Ok(Pulled { sources, manifest })
 }
 
+/// What a repository is, and becomes in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A folder of transformers.
+    Clip,
+    /// A folder of transformers, `layout: owlv2`.
+    Owlv2,
+    /// One ONNX file, RF-DETR as transformers puts it out: `layout: detr`.
+    RfDetr,
+}
+
+impl Form {
+    /// The folder that it is, if it is one.
+    const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Clip => Some(Kind::Clip),
+            Self::Owlv2 => Some(Kind::Owlv2),
+            Self::RfDetr => None,
+        }
+    }
+
+    /// What it is called in the set.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::Owlv2 => "owlv2",
+            Self::RfDetr => "rf-detr.onnx",
+        }
+    }
+
+    /// What the manifest says of a detector.
+    fn detector(self) -> Option<Value> {
+        let file = self.name();
+        match self {
+            Self::Clip => None,
+            Self::Owlv2 => Some(json!({"file": file, "layout": "owlv2", "labels": []})),
+            Self::RfDetr => Some(
+                json!({"file": file, "layout": "detr", "resize": "stretch", "labels": [], "scores": "sigmoid", "normalize": "imagenet"}),
+            ),
+        }
+    }
+}
+
 /// A repository under way.
 struct Part {
+    form: Form,
     snapshot: Snapshot,
     licence: String,
     files: Vec<Fetched>,
 }
 
 impl Part {
-    /// Everything but what is large, and what there is to be told of it before that comes; a `kind` of `None` is one file.
-    fn describe(hub: &Hub, source: &Source, kind: Option<Kind>, watch: &mut Watch<'_>) -> Result<Self> {
+    /// Everything but what is large, and what there is to be told of it before that comes.
+    fn describe(hub: &Hub, source: &Source, form: Form, watch: &mut Watch<'_>) -> Result<Self> {
         let snapshot = hub.resolve(&source.repository, &source.revision, watch)?;
-        let files = kind.map_or(Ok(Vec::new()), |kind| transformers::describe(hub, &snapshot, kind, watch))?;
+        let files = form.kind().map_or(Ok(Vec::new()), |kind| transformers::describe(hub, &snapshot, kind, watch))?;
         let licence = source.licence.clone().or_else(|| transformers::licence(&files));
         let licence = licence.unwrap_or_else(|| "not named by the repository".to_owned());
         watch(News::Source { repository: source.repository.as_str(), commit: &snapshot.commit, licence: &licence })?;
-        Ok(Self { snapshot, licence, files })
+        Ok(Self { form, snapshot, licence, files })
+    }
+
+    fn fetch_weights(&mut self, hub: &Hub, watch: &mut Watch<'_>) -> Result<()> {
+        self.files.extend(match self.form {
+            Form::Clip | Form::Owlv2 => transformers::weights(hub, &self.snapshot, watch)?,
+            Form::RfDetr => vec![hub.fetch(&self.snapshot, ONNX, watch)?],
+        });
+        Ok(())
     }
 
     fn source(&self) -> PulledSource {
@@ -159,56 +197,33 @@ impl Part {
         }
     }
 
-    /// Puts the files into a folder.
-    fn place(&self, folder: &Path) -> Result<()> {
-        fs::create_dir(folder).map_err(Error::file("create", folder))?;
-        self.files.iter().try_for_each(|file| place(&file.path, &folder.join(&file.name)))
-    }
-}
-
-impl DetectorForm {
-    /// The file of the repository, where it is one.
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Owlv2 => "model.safetensors",
-            Self::RfDetr => "onnx/model.onnx",
+    /// Puts it into a set.
+    fn place(&self, set: &Path) -> Result<()> {
+        let to = set.join(self.form.name());
+        if self.form.kind().is_none() {
+            return self.files.iter().try_for_each(|file| place(&file.path, &to));
         }
-    }
-
-    /// What it is called in the set.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Owlv2 => "owlv2",
-            Self::RfDetr => "rf-detr.onnx",
-        }
-    }
-
-    /// What the manifest says of it.
-    fn manifest(self) -> Value {
-        let layout = match self {
-            Self::Owlv2 => "owlv2",
-            Self::RfDetr => "rf-detr",
-        };
-        json!({"file": self.name(), "layout": layout, "labels": []})
+        fs::create_dir(&to).map_err(Error::file("create", &to))?;
+        self.files.iter().try_for_each(|file| place(&file.path, &to.join(&file.name)))
     }
 }
 
 /// From the cache into a set.
 fn place(cached: &Path, to: &Path) -> Result<()> {
     let large = fs::metadata(cached).map_err(Error::file("read", cached))?.len() > EDITED;
-    if large { whole::take_over(cached, to) } else { fs::copy(cached, to).map(drop).map_err(Error::file("write", to)) }
+    if large { take_over(cached, to) } else { fs::copy(cached, to).map(drop).map_err(Error::file("write", to)) }
 }
 
-fn manifest(wanted: &Wanted, clip: &Part, detector: Option<&Part>) -> Value {
-    let licence = match detector {
-        None => clip.licence.clone(),
-        Some(detector) => format!("CLIP: {}; detector: {}", clip.licence, detector.licence),
+fn manifest(wanted: &Wanted, parts: &[Part]) -> Value {
+    let licence = match parts {
+        [clip] => clip.licence.clone(),
+        parts => parts.iter().map(|part| format!("{}: {}", part.form.name(), part.licence)).collect::<Vec<_>>().join("; "),
     };
     let manifest = Manifest {
         schema: SCHEMA.to_owned(),
         name: wanted.name.clone(),
         licence,
-        clip: PathBuf::from(CLIP),
+        clip: PathBuf::from(Form::Clip.name()),
         combiner: None,
         classes: wanted.classes.clone(),
         templates: default_templates(),
@@ -216,8 +231,8 @@ fn manifest(wanted: &Wanted, clip: &Part, detector: Option<&Part>) -> Value {
         detector: None,
     };
     let mut manifest = serde_json::to_value(manifest).expect("a manifest is plain data");
-    if let Some((_, form)) = &wanted.detector {
-        manifest["detector"] = form.manifest();
+    if let Some(detector) = parts.iter().find_map(|part| part.form.detector()) {
+        manifest["detector"] = detector;
     }
     manifest
 }

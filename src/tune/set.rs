@@ -89,7 +89,7 @@ pub fn write_calibrated(out: &Path, models: &ModelSet, calibration: &Document) -
     whole::folder(out, |folder| {
         let mut manifest = take_over_models(models, folder)?;
         if let Some(combiner) = models.combiner_path() {
-            whole::take_over(&combiner, &folder.join(COMBINER))?;
+            take_over(&combiner, &folder.join(COMBINER))?;
             manifest.combiner = Some(COMBINER.into());
         }
         write_manifest(folder, &manifest)?;
@@ -112,18 +112,28 @@ fn take_over_models(models: &ModelSet, folder: &Path) -> Result<Manifest> {
         let path = entry.map_err(Error::file("read", &source))?.path();
         let wanted = path.extension().is_some_and(|own| CLIP_FILES.iter().any(|ending| own == *ending));
         if wanted && path.is_file() {
-            whole::take_over(&path, &clip.join(path.file_name().unwrap_or_default()))?;
+            take_over(&path, &clip.join(path.file_name().unwrap_or_default()))?;
         }
     }
     let detector = match (&models.manifest.detector, models.detector_path()) {
         (Some(detector), Some(path)) => {
             let file = PathBuf::from(path.file_name().unwrap_or_default());
-            whole::take_over(&path, &folder.join(&file))?;
+            take_over(&path, &folder.join(&file))?;
             Some(DetectorManifest { file, ..detector.clone() })
         }
         _ => None,
     };
     Ok(Manifest { schema: SCHEMA.to_owned(), clip: CLIP.into(), detector, ..models.manifest.clone() })
+}
+
+/// A second name for a file where the file system has that, else a copy.
+pub(crate) fn take_over(from: &Path, to: &Path) -> Result<()> {
+    // A link to a link would point nowhere from another folder.
+    let from = from.canonicalize().map_err(Error::file("read", from))?;
+    if fs::hard_link(&from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(&from, to).map(drop).map_err(Error::file("write", to))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<()> {
