@@ -337,11 +337,17 @@ fn https_is_trusted_by_the_systems_authorities_and_is_not_left() {
     let world = World::new(vec![clip()]);
     let authority = Authority::make(world.home.path());
     let front = authority.front(world.hub.address());
+    let [other, empty] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let pull = |trusted: &Path| -> Ran {
         let mut command = world.command(ID, "set", &["--classes", "car,bus", "--attempts", "1"]);
-        command.env("HF_ENDPOINT", format!("https://{front}")).env("SSL_CERT_FILE", trusted).output().unwrap().into()
+        command
+            .env("HF_ENDPOINT", format!("https://{front}"))
+            .env("SSL_CERT_FILE", trusted)
+            .env("SSL_CERT_DIR", empty.path())
+            .output()
+            .unwrap()
+            .into()
     };
-    let other = tempfile::tempdir().unwrap();
     pull(&Authority::make(other.path()).file()).check(1, "is not trusted").check(1, "SSL_CERT_FILE");
     assert_eq!(world.hub.seen(), []);
     pull(Path::new("/dev/null")).check(1, "no certificate authorities");
