@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::golden_dir;
+use common::{golden_dir, python};
 use hub::{Hub, Mishap, Repository, Seen, sha256};
 use program::{Ran, run, uniood};
 use safetensors::SafeTensors;
@@ -59,10 +59,10 @@ impl World {
     fn command(&self, what: &str, out: &str, more: &[&str]) -> Command {
         let out = self.path(out);
         let mut command = uniood(&[&["models", "pull", what, "--out", out.to_str().unwrap()], more].concat());
-        for name in ["HF_TOKEN", "HF_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_ETAG_TIMEOUT"] {
-            command.env_remove(name);
-        }
-        for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let of_the_hub = ["TOKEN", "TOKEN_PATH", "HUB_CACHE", "HUB_OFFLINE", "HUB_ETAG_TIMEOUT", "HUB_DOWNLOAD_TIMEOUT"]
+            .map(|name| format!("HF_{name}"));
+        let others = ["TRANSFORMERS_OFFLINE", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        for name in of_the_hub.iter().map(String::as_str).chain(others) {
             command.env_remove(name);
         }
         command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.path("hf"));
@@ -108,6 +108,7 @@ fn a_pulled_clip_is_a_set_that_checks_and_scores_and_a_second_pull_fetches_nothi
     let set = world.path("set");
     let written = manifest(&set);
     assert_eq!((&written["classes"], &written["licence"], &written["name"]), (&json!(["car", "bus"]), &json!("mit"), &json!("set")));
+    assert_eq!(written["threshold"], json!(0.2));
     assert!(fs::read_to_string(set.join("README.md")).unwrap().contains(COMMIT));
     assert!(!set.join("clip/pytorch_model.bin").exists());
 
@@ -209,7 +210,9 @@ fn a_busy_server_is_asked_again() {
     let world = World::new(vec![clip()]);
     world.hub.next("GET", "/api/", Mishap::Answer("503 Service Unavailable", vec![("Retry-After", "1".to_owned())]));
     world.hub.next("HEAD", "config.json", Mishap::Answer("429 Too Many Requests", Vec::new()));
-    world.pull(ID, "set", &["--classes", "car,bus"]).check(0, "503").check(0, "429");
+    world.hub.next("GET", "/large/", Mishap::Answer("403 Forbidden", Vec::new()));
+    let ran = world.pull(ID, "set", &["--classes", "car,bus"]);
+    ran.check(0, "503").check(0, "429").check(0, "403 Forbidden to model.safetensors");
 }
 
 #[test]
@@ -229,6 +232,31 @@ fn without_a_connection_there_is_what_the_cache_has() {
 }
 
 #[test]
+fn huggingface_hub_and_we_take_what_the_other_has_fetched() {
+    let Some(mut ours_first) = python(&["huggingface_hub"]) else { return };
+    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/hub_cache.py");
+    let files = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "README.md", WEIGHTS];
+    let world = World::new(vec![clip()]);
+    let fetch = |python: &mut Command, offline: &str| -> Vec<PathBuf> {
+        python.arg(&oracle).arg(ID).args(files).env_remove("HF_TOKEN").env("HF_HUB_DISABLE_XET", "1").env("HF_HUB_OFFLINE", offline);
+        let ran: Ran = python.env("HF_ENDPOINT", world.hub.endpoint()).env("HF_HOME", world.path("hf")).output().unwrap().into();
+        serde_json::from_str(&ran.check(0, "").stdout).unwrap()
+    };
+    world.pull_clip("set").check(0, "");
+    world.hub.seen();
+    for (path, file) in fetch(&mut ours_first, "1").iter().zip(files) {
+        assert_eq!(fs::read(path).unwrap(), clip().files[file], "{file}");
+    }
+    fs::remove_dir_all(world.path("hf")).unwrap();
+    let mut theirs_first = python(&["huggingface_hub"]).unwrap();
+    fetch(&mut theirs_first, "0");
+    world.hub.seen();
+    world.pull_clip("again").check(0, "");
+    let paths: Vec<String> = world.hub.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/api/models/someone/small-clip/revision/main"]);
+}
+
+#[test]
 fn a_server_that_never_answers_ends_in_a_sentence() {
     let world = World::new(vec![clip()]);
     let impatient = || -> Ran {
@@ -241,7 +269,7 @@ fn a_server_that_never_answers_ends_in_a_sentence() {
     world.hub.next("GET", "/large/", Mishap::Stall(100_000));
     impatient().check(1, "does not answer in time");
     // Both waits together are two seconds; the rest is a busy machine's.
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(began.elapsed() < Duration::from_mins(1));
     world.hub.seen();
     impatient().check(0, "");
     assert_eq!(ranges(&world.hub.seen()), ["bytes=100000-"]);
@@ -286,24 +314,17 @@ fn ctrl_c_ends_every_wait_and_the_next_call_goes_on() {
 
 #[test]
 fn what_is_no_clip_is_refused_before_anything_large_is_fetched() {
-    let altered = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
-        let mut clip = clip();
-        change(&mut clip.files);
-        World::new(vec![clip])
-    };
-    let siglip = altered(&|files| drop(files.insert("config.json".to_owned(), br#"{"model_type": "siglip"}"#.to_vec())));
-    let open_clip = altered(&|files| {
-        files.remove("config.json");
-        files.insert("open_clip_config.json".to_owned(), b"{}".to_vec());
-    });
-    let pickled = altered(&|files| drop(files.remove(WEIGHTS)));
-    let half = altered(&|files| drop(files.insert("config.json".to_owned(), br#"{"model_type": "clip"}"#.to_vec())));
-    for (world, sentence) in [
-        (siglip, "holds a model of the type `siglip`; taken are models of the type `clip`"),
-        (open_clip, "holds an OpenCLIP model (open_clip_config.json and no config.json)"),
-        (pickled, "has its weights as pytorch_model.bin alone"),
-        (half, "not a CLIP configuration"),
+    let config = "config.json";
+    for (without, with, sentence) in [
+        (config, Some((config, r#"{"model_type": "siglip"}"#)), "holds a model of the type `siglip`; taken are models of the type `clip`"),
+        (config, Some(("open_clip_config.json", "{}")), "holds an OpenCLIP model (open_clip_config.json and no config.json)"),
+        (WEIGHTS, None, "has its weights as pytorch_model.bin alone"),
+        (config, Some((config, r#"{"model_type": "clip"}"#)), "not a CLIP configuration"),
     ] {
+        let mut other = clip();
+        other.files.remove(without);
+        other.files.extend(with.map(|(name, content)| (name.to_owned(), content.as_bytes().to_vec())));
+        let world = World::new(vec![other]);
         world.pull_clip("set").check(1, sentence);
         assert!(!world.hub.seen().iter().any(|seen| seen.path.contains(WEIGHTS) || seen.path.contains("pytorch")));
     }

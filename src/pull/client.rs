@@ -46,8 +46,10 @@ pub(super) struct Client {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// Whether it is the hub's own, and not one of where the hub redirects.
+    pub(super) at_home: bool,
+    pub(super) host: String,
     body: Receiver<Piece>,
-    host: String,
 }
 
 enum Piece {
@@ -106,6 +108,7 @@ impl Client {
             at_home &= same_origin(&uri, &self.endpoint);
             let token = self.token.as_ref().filter(|_| at_home);
             let mut answer = self.send(method, &uri, from, token, watch)?;
+            answer.at_home = at_home;
             for name in OF_THE_HUB {
                 if let (true, Some(value), false) = (at_home, answer.headers.get(name), said.contains_key(name)) {
                     said.insert(name, value.clone());
@@ -149,7 +152,7 @@ impl Client {
             .spawn(move || exchange(&agent, request, &to))
             .map_err(|error| Fault::lasting(format!("no thread for a request: {error}")))?;
         match wait(&body, watch)? {
-            Some(Piece::Head(head)) => Ok(Answer { status: head.status, headers: head.headers, body, host }),
+            Some(Piece::Head(head)) => Ok(Answer { status: head.status, headers: head.headers, at_home: true, host, body }),
             Some(Piece::Failed(error)) => Err(Fault::transport(&host, &error)),
             Some(Piece::Body(_)) | None => Err(Fault::Lasting(Error::Worker)),
         }

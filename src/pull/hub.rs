@@ -229,6 +229,10 @@ impl Hub {
     }
 
     fn refused(&self, answer: &Answer, repository: &RepositoryId, revision: &Revision, file: &str) -> Fault {
+        if !answer.at_home {
+            // Its links are good for a while; the next attempt gets a new one.
+            return Fault::passing(format!("{} answers {} to {file} of {repository}", answer.host, answer.status));
+        }
         let asked = Asked { endpoint: &self.endpoint, repository, revision, file, with_token: self.token.is_some() };
         refusal(answer.status, &answer.headers, &asked)
     }

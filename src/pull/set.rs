@@ -230,7 +230,9 @@ fn manifest(wanted: &Wanted, parts: &[Part]) -> Value {
         threshold: wanted.threshold,
         detector: None,
     };
-    let mut manifest = serde_json::to_value(manifest).expect("a manifest is plain data");
+    // By way of its text, where the threshold is as short as it was typed.
+    let text = serde_json::to_string(&manifest).expect("a manifest is plain data");
+    let mut manifest: Value = serde_json::from_str(&text).expect("what was written as JSON is JSON");
     if let Some(detector) = parts.iter().find_map(|part| part.form.detector()) {
         manifest["detector"] = detector;
     }
@@ -239,15 +241,15 @@ fn manifest(wanted: &Wanted, parts: &[Part]) -> Value {
 
 /// Where the set comes from, for people.
 fn card(wanted: &Wanted, sources: &[PulledSource]) -> String {
-    let mut text = format!(
+    let rows: Vec<String> =
+        sources.iter().map(|source| format!("| {} | {} | {} |\n", source.repository, source.commit, source.licence)).collect();
+    format!(
         "# {}\n\nPlain CLIP, without a combiner. The threshold {} is a place to start from: `uniood calibrate` sets one that is measured, `uniood \
-         tune` trains a combiner.\n\n| from | commit | licence |\n|---|---|---|\n",
-        wanted.name, wanted.threshold
-    );
-    for source in sources {
-        text += &format!("| {} | {} | {} |\n", source.repository, source.commit, source.licence);
-    }
-    text
+         tune` trains a combiner.\n\n| from | commit | licence |\n|---|---|---|\n{}",
+        wanted.name,
+        wanted.threshold,
+        rows.concat()
+    )
 }
 
 fn write(path: &Path, content: &str) -> Result<()> {

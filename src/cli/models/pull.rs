@@ -28,6 +28,9 @@ use crate::{
 /// Without a bar, a large file is told of again after this long.
 const NEWS: Duration = Duration::from_secs(10);
 
+/// Smaller files are there at once, and not told of.
+const SMALL: u64 = 100_000;
+
 /// Fetch a model set from the Hugging Face hub; what was fetched before, or in part, is gone on with
 #[derive(Args)]
 #[command(
@@ -179,10 +182,12 @@ impl Shown {
             News::Source { repository, commit, licence } => {
                 self.line(&format!("{repository} at {commit}\n  licence: {licence}"));
             }
+            News::File { bytes, .. } if bytes < SMALL => self.finish(),
             News::File { path, bytes, there } => {
                 self.finish();
                 let file = File { path: path.to_owned(), bytes, there, bar: console::progress_of_bytes(path, bytes), told: Instant::now() };
                 file.bar.set_position(there);
+                file.bar.reset_eta();
                 if file.bar.is_hidden() {
                     let before = if there > 0 { format!(", {} of it there from before", DecimalBytes(there)) } else { String::new() };
                     console::note(format_args!("  {path}, {}{before}", DecimalBytes(bytes)));
@@ -223,7 +228,8 @@ impl Shown {
 
     fn finish(&mut self) {
         if let Some(file) = self.file.take() {
-            file.bar.finish();
+            // At what is there, which is less than all of it where something ended it.
+            file.bar.abandon();
         }
     }
 }
