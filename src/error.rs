@@ -70,6 +70,9 @@ pub enum Error {
     /// A setting that this build does not have, or a value out of range.
     #[error("{0}")]
     Setting(String),
+    /// A hub, or the way to it, did not give what was asked for.
+    #[error("{0}")]
+    Hub(String),
     /// The user stopped it.
     #[error("interrupted; the same command goes on from what is kept")]
     Interrupted,

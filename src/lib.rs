@@ -38,6 +38,8 @@ pub mod pair;
 pub mod picture;
 #[cfg(feature = "publish")]
 pub mod publish;
+#[cfg(feature = "hub")]
+pub mod pull;
 pub mod report;
 mod resample;
 pub mod score;

@@ -48,7 +48,7 @@ pub(crate) fn folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
 }
 
 /// Who makes it: no two at a time have the same name.
-fn maker() -> String {
+pub(crate) fn maker() -> String {
     format!("{}-{:?}", std::process::id(), thread::current().id())
 }
 

@@ -50,6 +50,19 @@ pub(crate) fn progress_of_training(steps: u64) -> ProgressBar {
     bar
 }
 
+/// A bar over the bytes of a file, on a terminal; nothing otherwise.
+#[cfg(feature = "hub")]
+pub(crate) fn progress_of_bytes(name: &str, bytes: u64) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{prefix:24} {bar:30} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is fixed"));
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
 /// A bar over a video's time, in milliseconds, on a terminal; nothing otherwise.
 pub(crate) fn progress_of_time(name: &str) -> ProgressBar {
     if !stderr().is_terminal() {

@@ -1,4 +1,7 @@
-//! `uniood models`: list, build, check.
+//! `uniood models`: list, pull, build, check.
+
+#[cfg(feature = "hub")]
+mod pull;
 
 use std::{
     fs,
@@ -39,11 +42,13 @@ pub(crate) struct Models {
 #[derive(Subcommand)]
 enum Command {
     List(List),
+    #[cfg(feature = "hub")]
+    Pull(pull::Pull),
     Build(Build),
     Check(Check),
 }
 
-/// The model sets in a folder; without one the set that ships
+/// The model sets in a folder, without one the set that ships; and those that can be pulled
 #[derive(Args)]
 #[command(after_help = "Example: uniood models list --models ~/models")]
 struct List {
@@ -91,6 +96,8 @@ impl Models {
     pub(crate) fn run(self) -> Result<Outcome> {
         match self.command {
             Command::List(list) => list.run(),
+            #[cfg(feature = "hub")]
+            Command::Pull(pull) => pull.run(),
             Command::Build(build) => build.run(),
             Command::Check(check) => check.run(),
         }
@@ -99,6 +106,13 @@ impl Models {
 
 impl List {
     fn run(self) -> Result<Outcome> {
+        let outcome = self.sets()?;
+        #[cfg(feature = "hub")]
+        pull::list();
+        Ok(outcome)
+    }
+
+    fn sets(self) -> Result<Outcome> {
         let Some(dir) = self.models.named().map(Path::to_owned) else {
             describe(&ModelSet::shipped(None)?);
             return Ok(Outcome::Done);

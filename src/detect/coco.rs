@@ -13,7 +13,7 @@ pub(super) fn with_gaps() -> Vec<Arc<str>> {
 
 /// Names by index.
 #[rustfmt::skip]
-pub(super) const LABELS: [&str; 80] = [
+pub(crate) const LABELS: [&str; 80] = [
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light", "fire hydrant",
     "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe",
     "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat",

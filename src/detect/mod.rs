@@ -20,6 +20,8 @@ mod yolox;
 use std::sync::Arc;
 
 pub use agree::agreement;
+#[cfg(feature = "hub")]
+pub(crate) use coco::LABELS as COCO;
 pub use decode::decode;
 use decode::{Candidate, best_class};
 pub use preprocess::{Mapping, preprocess};

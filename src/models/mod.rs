@@ -163,7 +163,7 @@ pub struct ModelSet {
     pub calibration: Option<Document>,
 }
 
-fn default_templates() -> Vec<String> {
+pub(crate) fn default_templates() -> Vec<String> {
     vec!["A photo of a {}".to_owned()]
 }
 

@@ -32,6 +32,8 @@ mod gradients;
 
 pub use choice::{Candidate, Curve};
 pub use pseudo::{Pseudo, PseudoLabels, pseudo};
+#[cfg(feature = "hub")]
+pub(crate) use set::take_over;
 pub use set::{Origin, check_out, gained, write_calibrated, write_set};
 pub use weights::{ContextText, Switches};
 

@@ -137,7 +137,7 @@ fn take_over_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A second name for a file where the file system has that, else a copy.
-fn take_over(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn take_over(from: &Path, to: &Path) -> Result<()> {
     // A link to a link would point nowhere from another folder.
     let from = from.canonicalize().map_err(Error::file("read", from))?;
     if fs::hard_link(&from, to).is_ok() {
