@@ -6,7 +6,7 @@ ORT := $(CURDIR)/.cache/onnxruntime/1.32.0/libonnxruntime.so
 export ORT_DYLIB_PATH ?= $(ORT)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build test lint demo readme-picture models street-proof street-table bench install env
+.PHONY: help setup build test lint demo readme-picture models street-proof street-table bench soak install env
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -43,6 +43,9 @@ street-table: build ## All methods and ablations on held-out rendered streets, i
 
 bench: build ## Measure on this machine and write BENCHMARKS.md
 	@scripts/bench
+
+soak: setup ## Cameras and a broker that come and go for MINUTES (30): nothing may grow or be lost
+	@scripts/soak
 
 install: build ## Install program, element and ONNX Runtime under PREFIX
 	install -D -m 755 target/release/uniood $(DESTDIR)$(PREFIX)/bin/uniood

@@ -1,19 +1,20 @@
-//! One frame as a JSON line: `uniood.frame/1`, gvametaconvert's shape and one attribute more, `ood`.
+//! JSON lines: a frame's, `uniood.frame/1`, gvametaconvert's shape and one attribute more, `ood`; and a track's ([`TrackReport`]).
 //!
-//! The form lives in this file alone. Readers ignore keys they do not know; a change that breaks one gets a new
-//! version in [`SCHEMA`].
+//! The forms live here alone. Readers ignore keys they do not know; a change that breaks one gets a new version in its schema.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+mod object;
+mod track;
+
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
 
-use crate::{
-    engine::Answer,
-    verdict::{Object, Scored, Verdict},
-};
+pub use object::{BoundingBox, DetectionReport, ModelReport, ObjectReport, OodReport};
+pub use track::{TRACK_SCHEMA, TrackReport, ViewReport, is_track};
 
-/// The version of the form.
+use crate::engine::Answer;
+
+/// The version of a frame's form.
 pub const SCHEMA: &str = "uniood.frame/1";
 
 /// What a line says of a frame beside its verdicts.
@@ -31,6 +32,8 @@ pub struct FrameHeader<'a> {
     pub source: Option<&'a str>,
     /// The model set's name.
     pub model: &'a str,
+    /// The run it is of, where frames of several may come together.
+    pub run: Option<&'a str>,
 }
 
 /// A frame's line.
@@ -40,6 +43,9 @@ pub struct FrameReport<'a> {
     pub schema: Cow<'a, str>,
     /// Which stream the frame is of.
     pub stream_id: Cow<'a, str>,
+    /// The run it is of: numbers and times begin anew with each. Absent where nobody named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<Cow<'a, str>>,
     /// Its number in the stream, from 0.
     pub frame_id: u64,
     /// Nanoseconds; absent for pictures.
@@ -70,96 +76,6 @@ pub struct Resolution {
     pub width: u32,
     /// Height.
     pub height: u32,
-}
-
-/// One object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ObjectReport<'a> {
-    /// The track; absent without a tracker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<u64>,
-    /// Its number in the frame, from 0.
-    pub region_id: usize,
-    /// Left edge of the pixels that were scored.
-    pub x: u32,
-    /// Top edge.
-    pub y: u32,
-    /// Width.
-    pub w: u32,
-    /// Height.
-    pub h: u32,
-    /// The detector's label, or `object`.
-    pub roi_type: Cow<'a, str>,
-    /// What the detector said.
-    pub detection: DetectionReport<'a>,
-    /// The verdict.
-    pub ood: OodReport<'a>,
-}
-
-/// What a detector said of an object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DetectionReport<'a> {
-    /// In shares of the frame's sides, clipped to it.
-    pub bounding_box: BoundingBox,
-    /// 0..=1.
-    pub confidence: f32,
-    /// The detector's own class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<Cow<'a, str>>,
-    /// Its index in the detector's list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label_id: Option<u32>,
-}
-
-/// A box in shares of the frame's sides, 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct BoundingBox {
-    pub x_min: f32,
-    pub y_min: f32,
-    pub x_max: f32,
-    pub y_max: f32,
-}
-
-/// A verdict. **omega: higher is more ID.**
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OodReport<'a> {
-    /// `id`, `ood` or `unscored`.
-    pub label: Cow<'a, str>,
-    /// Why it is unscored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Cow<'a, str>>,
-    /// `max_c Ω_c`; along a track, that of its median observation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub omega: Option<f32>,
-    /// δ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold: Option<f32>,
-    /// Share of the calibration's ID objects that score lower; absent without calibration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percentile: Option<f32>,
-    /// The class of the highest Ω.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nearest: Option<Cow<'a, str>>,
-    /// Ω by class, 9 significant digits; only when asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<Map<String, Value>>,
-    /// Plain CLIP's cosine by class, 9 significant digits; only when asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cosines: Option<Map<String, Value>>,
-    /// Scores of the track behind it; absent without a tracker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observations: Option<u32>,
-    /// Which model said so; absent where none did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelReport<'a>>,
-}
-
-/// The model set behind a verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelReport<'a> {
-    /// Its name.
-    pub name: Cow<'a, str>,
 }
 
 /// Milliseconds spent on a frame.
@@ -207,6 +123,7 @@ impl<'a> FrameReport<'a> {
         Self {
             schema: SCHEMA.into(),
             stream_id: header.stream_id.into(),
+            run_id: header.run.map(Cow::from),
             frame_id: header.frame_id,
             timestamp: header.timestamp,
             resolution: Resolution { width: header.resolution.0, height: header.resolution.1 },
@@ -226,81 +143,6 @@ impl<'a> FrameReport<'a> {
     }
 }
 
-impl<'a> ObjectReport<'a> {
-    fn new(region_id: usize, object: &'a Object, header: &FrameHeader<'a>) -> Self {
-        let (rect, detection) = (&object.rect, &object.detection);
-        let label = detection.label.as_ref();
-        Self {
-            id: object.track.map(|track| track.id),
-            region_id,
-            x: rect.x(),
-            y: rect.y(),
-            w: rect.w(),
-            h: rect.h(),
-            roi_type: label.map_or("object", |label| &label.name).into(),
-            detection: DetectionReport {
-                bounding_box: BoundingBox::new(object, header.resolution),
-                confidence: detection.confidence,
-                label: label.map(|label| Cow::from(&*label.name)),
-                label_id: label.map(|label| label.id),
-            },
-            ood: OodReport {
-                observations: object.track.map(|track| track.observations).filter(|observations| *observations > 0),
-                ..OodReport::new(&object.verdict, header.model)
-            },
-        }
-    }
-}
-
-impl BoundingBox {
-    fn new(object: &Object, (width, height): (u32, u32)) -> Self {
-        let bbox = object.detection.bbox.clipped(width, height);
-        #[expect(clippy::cast_precision_loss, reason = "frames are far below 2^24 pixels a side")]
-        let (width, height) = (width as f32, height as f32);
-        Self { x_min: bbox.x / width, y_min: bbox.y / height, x_max: (bbox.x + bbox.w) / width, y_max: (bbox.y + bbox.h) / height }
-    }
-}
-
-impl<'a> OodReport<'a> {
-    /// What a verdict says, as it is written.
-    #[must_use]
-    pub fn new(verdict: &'a Verdict, model: &'a str) -> Self {
-        let unscored = Self {
-            label: "unscored".into(),
-            reason: None,
-            omega: None,
-            threshold: None,
-            percentile: None,
-            nearest: None,
-            scores: None,
-            cosines: None,
-            observations: None,
-            model: None,
-        };
-        match verdict {
-            Verdict::Unscored(reason) => Self { reason: Some(reason.as_str().into()), ..unscored },
-            Verdict::Scored(Scored { ood, omega, threshold, percentile, nearest, omegas, cosines }) => Self {
-                label: if *ood { "ood" } else { "id" }.into(),
-                omega: Some(*omega),
-                threshold: Some(*threshold),
-                percentile: *percentile,
-                nearest: Some((&**nearest).into()),
-                scores: omegas.as_deref().map(by_class),
-                cosines: cosines.as_deref().map(by_class),
-                model: Some(ModelReport { name: model.into() }),
-                ..unscored
-            },
-        }
-    }
-}
-
-/// Scores by class, 9 significant digits: as many as an `f32` needs to come back the same.
-fn by_class(scores: &[(Arc<str>, f32)]) -> Map<String, Value> {
-    let digits =
-        |score: &f32| format!("{:.8e}", f64::from(*score)).parse().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number);
-    scores.iter().map(|(class, score)| (class.to_string(), digits(score))).collect()
-}
-
 /// Milliseconds to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
@@ -308,12 +150,14 @@ fn milliseconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         detect::{Detection, DetectorLabel},
         engine::Timings,
         geometry::{BBox, Rect},
-        verdict::Reason,
+        verdict::{Object, Reason, Scored, Verdict},
     };
 
     const HEADER: FrameHeader<'static> = FrameHeader {
@@ -323,6 +167,7 @@ mod tests {
         resolution: (960, 540),
         source: Some("dashcam.mp4"),
         model: "street-tiny",
+        run: None,
     };
 
     fn answer() -> Answer {
@@ -390,17 +235,5 @@ mod tests {
         let report = FrameReport::new(&HEADER, &answer);
         let line = report.to_line().replacen('{', r#"{"later":1,"#, 1);
         assert_eq!(serde_json::from_str::<FrameReport>(&line).unwrap(), report);
-    }
-
-    #[test]
-    fn nine_digits_bring_an_f32_back() {
-        for bits in (0x3d00_0000_u32..0x3f80_0000).step_by(99_991) {
-            let score = f32::from_bits(bits);
-            let written = serde_json::to_string(&by_class(&[("c".into(), score)])).unwrap();
-            let read: std::collections::HashMap<String, f64> = serde_json::from_str(&written).unwrap();
-            #[expect(clippy::cast_possible_truncation, reason = "that is the question")]
-            let back = read["c"] as f32;
-            assert_eq!(back.to_bits(), bits, "{written}");
-        }
     }
 }

@@ -10,176 +10,16 @@ mod model_set;
 mod mosquitto;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/run.rs"]
+mod run;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, io::Write, process::Stdio};
 
 use camera::{Camera, Model, Wire};
-use common::{python, skip};
-use gst::prelude::*;
-use model_set::golden_set;
+use common::python;
 use mosquitto::{Mosquitto, free_port};
-use program::{Ran, uniood};
+use run::{Run, get, recorded};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// Nothing that is waited for takes this long, unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(90);
-
-/// `uniood run` under way.
-struct Run {
-    child: Child,
-    out: TempDir,
-    _set: TempDir,
-    stderr: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Run {
-    /// `None`, said aloud, where the plugin was not built.
-    fn start(address: &str, more: &[&str]) -> Option<Self> {
-        let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
-        if !plugin.exists() {
-            skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
-            return None;
-        }
-        let (set, _) = golden_set("no_cnn_g4_wide");
-        let out = tempfile::tempdir().unwrap();
-        let arguments = ["run", address, "--detector", "frame", "--crops", "0", "--reconnect-delay", "200ms", "--models"];
-        let mut command = uniood(&arguments);
-        command.arg(set.path()).arg("--out").arg(out.path()).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let reader = {
-            let (stderr, lines) = (Arc::clone(&stderr), BufReader::new(child.stderr.take().unwrap()).lines());
-            std::thread::Builder::new().spawn(move || lines.for_each(|line| *stderr.lock().unwrap() += &(line.unwrap() + "\n"))).unwrap()
-        };
-        Some(Self { child, out, _set: set, stderr, reader: Some(reader) })
-    }
-
-    fn stderr(&self) -> String {
-        self.stderr.lock().unwrap().clone()
-    }
-
-    fn path(&self, suffix: &str) -> PathBuf {
-        let entries = fs::read_dir(self.out.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut found: Vec<_> = entries.filter(|path| path.to_str().unwrap().ends_with(suffix)).collect();
-        assert_eq!(found.len(), 1, "{suffix}: {found:?}");
-        found.remove(0)
-    }
-
-    fn videos(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.out.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ending| ending == "mp4")).collect();
-        found.sort();
-        found
-    }
-
-    /// Lines so far, the last one only where it is whole.
-    fn lines(&self) -> Vec<Value> {
-        let entries = fs::read_dir(self.out.path()).unwrap().map(|entry| entry.unwrap().path());
-        let Some(path) = entries.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "jsonl")) else {
-            return Vec::new();
-        };
-        let text = fs::read_to_string(path).unwrap();
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect("every line is whole")).collect()
-    }
-
-    fn frames(&self) -> usize {
-        self.lines().iter().filter(|line| line["event"].is_null()).count()
-    }
-
-    #[track_caller]
-    fn wait_for(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !reached(self) {
-            assert_eq!(self.child.try_wait().unwrap(), None, "{what}: it ended: {}", self.stderr());
-            assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}: {}", self.stderr());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-    }
-
-    #[track_caller]
-    fn wait_for_more_frames(&mut self, more: usize) {
-        let before = self.frames();
-        self.wait_for("more frames", |run| run.frames() >= before + more);
-    }
-
-    #[track_caller]
-    fn wait_for_text(&mut self, text: &str) {
-        self.wait_for(text, |run| run.stderr().contains(text));
-    }
-
-    /// Ctrl-C, and how it ended.
-    #[track_caller]
-    fn interrupt(mut self) -> (Self, Ran) {
-        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
-        let ran = self.end();
-        ran.check(130, "interrupted");
-        (self, ran)
-    }
-
-    #[track_caller]
-    fn end(&mut self) -> Ran {
-        let deadline = Instant::now() + DEADLINE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end: {}", self.stderr());
-            std::thread::park_timeout(Duration::from_millis(20));
-        };
-        self.reader.take().unwrap().join().unwrap();
-        let mut stdout = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        Ran { code: status.code(), stdout, stderr: self.stderr() }
-    }
-
-    /// Numbers and times never go back, each frame has its own, and so every event has its place.
-    #[track_caller]
-    fn check_order(&self) {
-        let lines = self.lines();
-        let times: Vec<u64> = lines.iter().map(|line| line["timestamp"].as_u64().unwrap()).collect();
-        assert!(times.is_sorted(), "{times:?}");
-        let frames: Vec<u64> = lines.iter().filter(|line| line["event"].is_null()).map(|line| line["frame_id"].as_u64().unwrap()).collect();
-        assert_eq!(frames, (0..frames.len() as u64).collect::<Vec<_>>());
-        let ids: Vec<u64> = lines.iter().map(|line| line["frame_id"].as_u64().unwrap()).collect();
-        assert!(ids.is_sorted(), "{ids:?}");
-    }
-
-    fn events(&self) -> Vec<String> {
-        self.lines().iter().filter_map(|line| line["event"].as_str().map(str::to_owned)).collect()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        // Gone already where the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What an HTTP server answers.
-fn get(url: &str) -> String {
-    let (host, path) = url.trim().strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/plain; version=0.0.4"), "{head}");
-    body.to_owned()
-}
 
 /// Samples of a scrape, read by Prometheus' own parser; `None`, said aloud, where there is none.
 fn parsed(scrape: &str) -> Option<Vec<Value>> {
@@ -190,25 +30,6 @@ fn parsed(scrape: &str) -> Option<Vec<Value>> {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{scrape}");
     Some(serde_json::from_slice(&output.stdout).unwrap())
-}
-
-/// Frames of a recording that decode, and their size.
-#[track_caller]
-fn recorded(video: &Path) -> (usize, u32, u32) {
-    gst::init().unwrap();
-    let description = format!("filesrc location={} ! decodebin ! appsink name=out sync=false", video.display());
-    let pipeline = gst::parse::launch(&description).unwrap();
-    let out = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("out").unwrap();
-    let out = out.downcast::<gst_app::AppSink>().unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let mut found = (0, 0, 0);
-    while let Some(sample) = out.try_pull_sample(gst::ClockTime::from_seconds(20)) {
-        let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
-        found = (found.0 + 1, info.width(), info.height());
-    }
-    assert!(out.is_eos(), "{} ends", video.display());
-    pipeline.set_state(gst::State::Null).unwrap();
-    found
 }
 
 #[test]
@@ -233,6 +54,52 @@ fn a_camera_that_goes_and_returns_is_one_stream_and_one_recording() {
     assert!(run.lines().iter().filter(|line| line["event"] == "lost").all(|line| line["error"].is_string()));
     assert!(ran.stdout.contains("lost and back 1 times"), "{}", ran.stdout);
     assert_eq!(recorded(&run.path(".annotated.mp4")), (run.frames(), 160, 120));
+}
+
+#[test]
+fn a_lost_camera_is_down_in_the_metrics_and_its_tracks_end_before_it_is_back() {
+    let camera = Camera::start(&Model::default());
+    let (address, port) = (camera.address(), camera.port);
+    let Some(mut run) = Run::start(&address, &["--tracker", "sort", "--events", "both", "--metrics", "127.0.0.1:0"]) else { return };
+    run.wait_for("a track", |run| !run.tracks().is_empty());
+    let value = |run: &Run, name: &str| {
+        let scrape = get(&run.metrics());
+        scrape.lines().find_map(|line| line.strip_prefix(name)?.split(' ').next_back()?.parse::<f64>().ok()).unwrap_or_default()
+    };
+    assert!(value(&run, "uniood_stream_up{") > 0.5);
+    drop(camera);
+    run.wait_for("the track's end", |run| run.tracks().ends_with(&[("end".to_owned(), 1)]));
+    run.wait_for("it is down", |run| value(run, "uniood_stream_up{") < 0.5);
+    let camera = Camera::on(port, &Model::default());
+    run.wait_for("the next track", |run| run.tracks().ends_with(&[("start".to_owned(), 2)]));
+    assert_eq!((value(&run, "uniood_stream_up{"), value(&run, "uniood_stream_reconnects_total{")), (1.0, 1.0));
+    let (run, _) = run.interrupt();
+    drop(camera);
+    assert_eq!(run.tracks().into_iter().filter(|(event, _)| event != "update").map(|(_, id)| id).collect::<Vec<_>>(), [1, 1, 2, 2]);
+}
+
+#[test]
+fn frames_of_a_run_that_is_started_again_are_told_apart_by_its_id() {
+    let camera = Camera::start(&Model { frames: Some(12), ..Model::default() });
+    let (address, port) = (camera.address(), camera.port);
+    let settings = ["--exit-on-eos", "--segment", "1h"];
+    let Some(mut first) = Run::start(&address, &settings) else { return };
+    first.end().check(0, "connected");
+    drop(camera);
+    let (camera, out) = (Camera::on(port, &Model::default()), std::mem::replace(&mut first.out, tempfile::tempdir().unwrap()));
+    let mut second = Run::start_in(out, &[&address], &settings).unwrap();
+    second.wait_for_more_frames(5);
+    let (second, _) = second.interrupt();
+    drop(camera);
+    assert_eq!(second.videos().len(), 2);
+    // In one file, since the second adds to what is there.
+    let text = fs::read_to_string(second.path(".jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let run = |line: &Value| line["run_id"].as_str().expect("every line has it, those of events too").to_owned();
+    assert_eq!(lines.iter().map(run).collect::<BTreeSet<_>>().len(), 2);
+    let frames = lines.iter().filter(|line| line["event"].is_null());
+    let places: BTreeSet<(String, u64)> = frames.map(|line| (run(line), line["frame_id"].as_u64().unwrap())).collect();
+    assert_eq!(places.len(), second.frames());
 }
 
 #[test]
@@ -331,9 +198,8 @@ fn corrupt_packets_end_neither_the_stream_nor_the_recording() {
     run.wait_for_more_frames(30);
     let (run, ran) = run.interrupt();
     run.check_order();
-    let (frames, scored): (usize, usize) = (run.videos().iter().map(|video| recorded(video).0).sum(), run.frames());
-    // Of frames that garbage made, one or another is not in the recording; it is not known yet who drops it.
-    assert!(frames <= scored && frames + 5 >= scored, "{frames} of {scored}: {}", ran.stderr);
+    let files: Vec<usize> = run.videos().iter().map(|video| recorded(video).0).collect();
+    assert_eq!(files.iter().sum::<usize>(), run.frames(), "{files:?}: {}", ran.stderr);
 }
 
 #[test]
@@ -353,8 +219,18 @@ fn segments_are_files_of_their_own_and_a_killed_one_is_playable() {
     run.child.wait().unwrap();
     let videos = run.videos();
     assert!(videos[0].to_str().unwrap().ends_with("cam.0000.annotated.mp4"), "{videos:?}");
+    // A file is full when a frame is a second behind its first one.
+    let (mut wanted, mut first) = (vec![0_usize], None);
+    for line in run.lines().iter().filter(|line| line["event"].is_null()) {
+        let time = line["timestamp"].as_u64().unwrap();
+        if time - *first.get_or_insert(time) >= 1_000_000_000 {
+            wanted.push(0);
+            first = Some(time);
+        }
+        *wanted.last_mut().unwrap() += 1;
+    }
     let counts: Vec<usize> = videos[..3].iter().map(|video| recorded(video).0).collect();
-    assert!(counts.iter().all(|frames| (14..=17).contains(frames)), "{counts:?}");
+    assert_eq!(counts, wanted[..3]);
 }
 
 #[test]
@@ -374,7 +250,7 @@ fn metrics_are_those_of_the_summary() {
     let camera = Camera::start(&Model::default());
     let Some(mut run) = Run::start(&camera.address(), &["--metrics", "127.0.0.1:0", "--stall-timeout", "60s"]) else { return };
     run.wait_for_more_frames(20);
-    let url = run.stderr().lines().find_map(|line| line.strip_prefix("metrics at ").map(str::to_owned)).unwrap();
+    let url = run.metrics();
     camera.wire(Wire::Silent);
     let depth =
         |scrape: &str| scrape.lines().find_map(|line| line.strip_prefix("uniood_queue_depth")?.split(' ').next_back()?.parse::<i64>().ok());
@@ -408,13 +284,17 @@ fn every_line_is_delivered_though_the_broker_dies_in_mid_stream() {
     let port = free_port();
     let Some(broker) = Mosquitto::start(port, None) else { return };
     let camera = Camera::start(&Model::default());
-    let Some(mut run) = Run::start(&camera.address(), &["--publish", &format!("mqtt://127.0.0.1:{port}/uniood")]) else { return };
+    let broker_address = format!("mqtt://127.0.0.1:{port}/uniood");
+    let Some(mut run) = Run::start(&camera.address(), &["--publish", &broker_address, "--metrics", "127.0.0.1:0"]) else { return };
     run.wait_for_more_frames(10);
     drop(broker);
     run.wait_for_text("/uniood: connection lost");
     run.wait_for_more_frames(10);
     let _broker = Mosquitto::start(port, None).unwrap();
     run.wait_for("the broker", |run| run.stderr().matches("/uniood: connected").count() == 2);
+    let Some(samples) = parsed(&get(&run.metrics())) else { return };
+    let told = |name: &str| samples.iter().filter(|sample| sample["name"] == name && sample["labels"]["broker"] == broker_address).count();
+    assert_eq!((told("uniood_publish_events_total"), told("uniood_publish_queue_depth")), (2, 1), "{samples:?}");
     let (run, ran) = run.interrupt();
     let events = format!("mqtt://127.0.0.1:{port}/uniood\n  events    {} delivered, 0 dropped", run.lines().len());
     assert!(ran.stdout.contains(&events), "{events}: {}", ran.stdout);

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mosquitto::{Mosquitto, free_port};
+use mosquitto::{Authority, Mosquitto, free_port};
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
 use uniood::publish::{Publisher, Target};
 
@@ -82,9 +82,12 @@ fn wait_for(what: &str, reached: impl Fn() -> bool) {
 }
 
 fn publisher(target: &str, most: usize) -> (Publisher, Arc<Mutex<Vec<String>>>) {
+    started(target.parse().unwrap(), most)
+}
+
+fn started(target: Target, most: usize) -> (Publisher, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let say = Arc::clone(&said);
-    let target: Target = target.parse().unwrap();
     (Publisher::start(target, most, move |news| say.lock().unwrap().push(news.to_owned())).unwrap(), said)
 }
 
@@ -146,6 +149,23 @@ fn wrong_credentials_are_said_and_what_cannot_be_sent_is_counted() {
     let counts = publisher.finish(Duration::from_millis(300), || false);
     assert_eq!((counts.delivered, counts.dropped, counts.waiting), (0, 5, 0));
     assert!(!has(&said, "wr0ng"));
+}
+
+#[test]
+fn over_tls_a_broker_is_trusted_whose_authority_is_named_and_no_other() {
+    let (authority, stranger, port) = (Authority::new(), Authority::new(), free_port());
+    let Some(_broker) = Mosquitto::start_secure(port, Some(("keeper", "s3same")), &authority) else { return };
+    let target: Target = format!("mqtts://keeper:s3same@127.0.0.1:{port}/uniood").parse().unwrap();
+    let (trusting, said) = started(target.clone().trusting(&authority.certificate()), 100);
+    publish(&trusting, 0..50);
+    let counts = trusting.finish(DEADLINE, || false);
+    assert_eq!((counts.delivered, counts.dropped), (50, 0), "{:?}", said.lock().unwrap());
+    let (wary, said) = started(target.trusting(&stranger.certificate()), 100);
+    publish(&wary, 0..5);
+    wait_for("the refusal", || has(&said, "its authority is not trusted"));
+    let counts = wary.finish(Duration::from_millis(300), || false);
+    assert_eq!((counts.delivered, counts.dropped), (0, 5));
+    assert!(!has(&said, "s3same"));
 }
 
 #[cfg(feature = "kafka")]

@@ -83,6 +83,15 @@ impl Entrance {
         self.lock().away.get_or_insert_with(Instant::now);
     }
 
+    /// What was seen so far has ended for now: tracks end, and are told of as ended, before a camera is back.
+    pub(crate) fn gap(&self) {
+        let last = self.lock().last;
+        if let Some(last) = last {
+            // Refused only where the pipeline has stopped already.
+            let _ = self.src.send_event(gst::event::Gap::builder(last).build());
+        }
+    }
+
     /// A frame of the present connection.
     pub(crate) fn frame(&self, sample: gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
         let caps = sample.caps_owned().ok_or(gst::FlowError::NotNegotiated)?;

@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use uniood::{
     metrics::{SCORING, StreamMetrics},
     publish::Publisher,
-    report::{FrameHeader, FrameReport},
+    report::{FrameHeader, FrameReport, is_track},
 };
 
 use crate::{console, crops::Crops, summary::Summary};
@@ -30,6 +30,8 @@ pub(crate) struct Lines {
     pub(crate) append: bool,
     /// To stdout besides.
     pub(crate) stdout: bool,
+    /// Those of frames too, not of tracks and events alone.
+    pub(crate) frames: bool,
 }
 
 /// Everything that is told of an input's frames.
@@ -54,6 +56,8 @@ pub(crate) struct Moment {
 /// One input's journal.
 pub(crate) struct Journal {
     stream_id: String,
+    /// Said in every line.
+    run_id: String,
     /// Where the stream comes from, without user and password.
     source: String,
     to: Destinations,
@@ -73,12 +77,13 @@ struct State {
 }
 
 impl Journal {
-    pub(crate) fn create(stream_id: &str, source: String, to: Destinations, bar: ProgressBar) -> Result<Self> {
+    pub(crate) fn create(stream_id: &str, run_id: &str, source: String, to: Destinations, bar: ProgressBar) -> Result<Self> {
         let mut options = File::options();
         options.create(true).write(true).append(to.lines.append).truncate(!to.lines.append);
         let file = options.open(&to.lines.path).with_context(|| format!("cannot create {}", to.lines.path.display()))?;
         let state = State { file: LineWriter::new(file), frames: 0, waiting: VecDeque::new(), summary: Summary::default() };
-        Ok(Self { stream_id: stream_id.to_owned(), source, to, bar, state: Mutex::new(state), failure: Mutex::default() })
+        let (stream_id, run_id) = (stream_id.to_owned(), run_id.to_owned());
+        Ok(Self { stream_id, run_id, source, to, bar, state: Mutex::new(state), failure: Mutex::default() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -97,12 +102,18 @@ impl Journal {
         }
     }
 
-    /// The element's line of a frame.
-    pub(crate) fn frame(&self, line: &[u8]) -> Result<()> {
+    /// A line of the element's.
+    pub(crate) fn line(&self, line: &[u8]) -> Result<()> {
+        if is_track(line) { self.put(&mut self.lock(), line) } else { self.frame(line) }
+    }
+
+    fn frame(&self, line: &[u8]) -> Result<()> {
         let report: FrameReport<'_> = serde_json::from_slice(line).context("the element gave a line that is not uniood.frame/1")?;
         {
             let mut state = self.lock();
-            self.put(&mut state, line)?;
+            if self.to.lines.frames {
+                self.put(&mut state, line)?;
+            }
             state.frames += 1;
             state.summary.count(&report);
             self.put_events(&mut state)?;
@@ -127,6 +138,12 @@ impl Journal {
             state.summary.losses += 1;
             state.summary.away += away;
         }
+        if let Some(metrics) = &self.to.metrics {
+            metrics.up(true);
+            if away.is_some() {
+                metrics.reconnected();
+            }
+        }
         let news = match away {
             Some(away) => format!("back after {:.1} s, {size}", away.as_secs_f64()),
             None if before.is_some() => format!("goes on with {size}"),
@@ -139,7 +156,15 @@ impl Journal {
     /// Something befell the camera: `lost` or `failed`.
     pub(crate) fn trouble(&self, moment: Moment, event: &str, why: &str, then: &str) {
         self.say(&format!("{event}: {why}{then}"));
+        self.is_away();
         self.event(moment, event, Some(why));
+    }
+
+    /// The camera is not connected.
+    pub(crate) fn is_away(&self) {
+        if let Some(metrics) = &self.to.metrics {
+            metrics.up(false);
+        }
     }
 
     /// One line on stderr.
@@ -155,6 +180,7 @@ impl Journal {
             resolution: moment.size,
             source: Some(&self.source),
             model: "",
+            run: Some(&self.run_id),
         };
         let line = FrameReport::of_event(&header, event, error).to_line() + "\n";
         let mut state = self.lock();

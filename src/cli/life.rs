@@ -57,6 +57,8 @@ pub(crate) struct Outputs {
     pub(crate) most_crops: u64,
     pub(crate) metrics: Option<StreamMetrics>,
     pub(crate) publishers: Vec<Arc<Publisher>>,
+    /// Said in every line, so that frames of several runs can be told apart.
+    pub(crate) run_id: String,
 }
 
 /// What is done about a camera that fails.
@@ -87,11 +89,14 @@ pub(crate) fn record(
         metrics: outputs.metrics,
         publishers: outputs.publishers,
     };
-    let journal = named.input.uri().and_then(|uri| Journal::create(&named.name, uri, to, bar.clone()));
+    let journal = named.input.uri().and_then(|uri| Journal::create(&named.name, &outputs.run_id, uri, to, bar.clone()));
     let journal = match journal {
         Ok(journal) => Arc::new(journal),
         Err(error) => return (Summary::default(), Err(error)),
     };
+    if named.input.is_live() {
+        journal.is_away();
+    }
     let recorder = Arc::new(Recorder::new(outputs.video));
     let end = match Scoring::start(&named.input, filter, &recorder, &journal) {
         Ok(scoring) => {
@@ -165,6 +170,9 @@ impl Life<'_> {
             delay = backoff.delay();
             if ever {
                 entrance.lost();
+            }
+            if was_there {
+                entrance.gap();
             }
             let event = if was_there { "lost" } else { "failed" };
             self.journal.trouble(entrance.now(), event, &broken.why, &format!("; next attempt in {delay:?}"));

@@ -14,9 +14,10 @@ use gst_video::VideoInfo;
 
 use crate::bus;
 
-/// H.264 encoders, the best first, each with settings for a recording that keeps up.
+/// H.264 encoders, the best first, each with settings for a recording that keeps up. None makes B-frames: with them the muxer's edit list is as
+/// long as decoding takes, and where frames come irregularly the last ones lie behind its end, which players then do not show.
 const ENCODERS: [(&str, &str); 3] = [
-    ("x264enc", "x264enc speed-preset=superfast pass=qual quantizer=23 key-int-max=60"),
+    ("x264enc", "x264enc speed-preset=superfast pass=qual quantizer=23 key-int-max=60 bframes=0"),
     ("openh264enc", "openh264enc complexity=low bitrate=4000000 gop-size=60"),
     ("avenc_mpeg4", "avenc_mpeg4 bitrate=6000000"),
 ];
@@ -252,6 +253,35 @@ mod tests {
         let mut files = Files::new(Path::new("out"), "cam", None);
         assert_eq!(files.take(), Path::new("out/cam.annotated.mp4"));
         assert_eq!(files.take(), Path::new("out/cam.0001.annotated.mp4"));
+    }
+
+    #[test]
+    fn frames_that_come_irregularly_are_all_played() {
+        gst::init().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(Files::new(dir.path(), "cam", None));
+        let info = VideoInfo::builder(gst_video::VideoFormat::I420, 160, 120).fps(gst::Fraction::new(15, 1)).build().unwrap();
+        let caps = info.to_caps().unwrap();
+        let times = [0, 67, 133, 200, 267, 1334, 1400, 1401, 1467, 1900, 1967, 2500];
+        for (number, time) in (0..).zip(times) {
+            let mut buffer = gst::Buffer::from_mut_slice(vec![number * 20_u8; info.size()]);
+            let writable = buffer.get_mut().unwrap();
+            writable.set_pts(ClockTime::from_mseconds(time));
+            writable.set_duration(ClockTime::from_mseconds(67));
+            recorder.frame(gst::Sample::builder().caps(&caps).buffer(&buffer).build()).unwrap();
+        }
+        recorder.finish().unwrap();
+        let video = dir.path().join("cam.annotated.mp4");
+        let played =
+            gst::parse::launch(&format!("filesrc location={} ! decodebin ! appsink name=out sync=false", video.display())).unwrap();
+        let out = played.downcast_ref::<gst::Bin>().unwrap().by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+        played.set_state(gst::State::Playing).unwrap();
+        let mut frames = 0;
+        while out.try_pull_sample(ClockTime::from_seconds(20)).is_some() {
+            frames += 1;
+        }
+        played.set_state(gst::State::Null).unwrap();
+        assert_eq!(frames, times.len());
     }
 
     #[test]

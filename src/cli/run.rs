@@ -7,11 +7,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum, error::ErrorKind};
 use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
@@ -68,12 +68,21 @@ pub(crate) struct Run {
     /// JSON lines of all inputs on stdout too; the summary goes to stderr
     #[arg(long, value_name = "-", value_parser = ["-"])]
     lines: Option<String>,
+    /// What JSON lines tell of, in files and to brokers: every frame, every track's start, changes and end, or both
+    #[arg(long, value_enum, value_name = "EVENTS", default_value_t = Events::Frames)]
+    events: Events,
+    /// Seconds after which there is a line of a track whose verdict has not changed; 0: none
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    event_interval: u32,
     /// IP and port that serve /metrics for Prometheus, as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<String>,
-    /// JSON lines to a broker too: mqtt://[user:password@]host[:port]/topic or kafka://host[:port]/topic
+    /// JSON lines to a broker too: mqtt://[user:password@]host[:port]/topic, mqtts://… over TLS, or kafka://host[:port]/topic
     #[arg(long, value_name = "BROKER")]
     publish: Vec<String>,
+    /// PEM file of the authorities that mqtts:// trusts [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    publish_ca: Option<PathBuf>,
     /// Events that wait for a broker; beyond, the oldest are dropped
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     publish_buffer: usize,
@@ -83,6 +92,17 @@ pub(crate) struct Run {
     tracking: Tracking,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// What JSON lines tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Events {
+    /// Every frame
+    Frames,
+    /// Tracks: their start, another verdict, their end; wants a tracker
+    Tracks,
+    /// Frames and tracks
+    Both,
 }
 
 /// What is done about a camera that fails: it is waited for, with pauses that double up to 30 s.
@@ -104,6 +124,10 @@ impl Run {
     /// Runs files one after the other, or `jobs` of them at a time, and all live inputs at the same time.
     pub(crate) fn run(self) -> Result<Outcome> {
         self.tracking.check::<Self>("uniood run");
+        if self.events != Events::Frames && !self.tracking.follows() {
+            let sentence = "--events tells of tracks only where there is a tracker; add --tracker sort or --tracker iou";
+            Self::augment_args(clap::Command::new("uniood run")).error(ErrorKind::ArgumentConflict, sentence).exit();
+        }
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.
         let models = self.models.open(&self.settings)?;
@@ -118,14 +142,18 @@ impl Run {
             console::note(format_args!("metrics at {}", metrics.url()));
         }
         let publishers = self.publish.iter().map(|target| self.publisher(target)).collect::<Result<Vec<_>>>()?;
+        if let Some(metrics) = &metrics {
+            publishers.iter().for_each(|publisher| metrics.publisher(publisher));
+        }
         let interrupts = interrupts()?;
+        let run_id = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
 
         let jobs = usize::from(self.jobs);
         let is_shared = parallel::at_once(&inputs, jobs) > 1;
         let (started, total) = (Instant::now(), Mutex::new(Summary::default()));
         let one = |named: &Named| {
             let (summary, outcome) =
-                self.one(named, &models.dir, is_shared, self.outputs(named, metrics.as_ref(), &publishers), &interrupts);
+                self.one(named, &models.dir, is_shared, self.outputs(named, &run_id, metrics.as_ref(), &publishers), &interrupts);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             self.report(&named.input.shown(), &summary);
             *total += summary;
@@ -162,7 +190,7 @@ impl Run {
         // Bars of several inputs would write over one another: each says a line now and then.
         let bar =
             if is_shared { ProgressBar::hidden().with_prefix(format!("{}: ", named.name)) } else { console::progress_of_time(&named.name) };
-        let (summary, end) = match self.element(models, &named.name, is_shared) {
+        let (summary, end) = match self.element(models, &named.name, &outputs.run_id, is_shared) {
             Ok(filter) => life::record(named, outputs, &filter, interrupts, &bar, self.patience()),
             Err(error) => (Summary::default(), Err(error)),
         };
@@ -178,19 +206,29 @@ impl Run {
         (summary, outcome)
     }
 
-    fn outputs(&self, Named { name, .. }: &Named, metrics: Option<&Arc<Endpoint>>, publishers: &[Arc<Publisher>]) -> Outputs {
+    fn outputs(&self, Named { name, .. }: &Named, run_id: &str, metrics: Option<&Arc<Endpoint>>, publishers: &[Arc<Publisher>]) -> Outputs {
+        let lines = Lines {
+            path: self.out.join(format!("{name}.jsonl")),
+            append: self.segment.is_some(),
+            stdout: self.lines.is_some(),
+            frames: self.events != Events::Tracks,
+        };
         Outputs {
             video: Files::new(&self.out, name, self.segment),
-            lines: Lines { path: self.out.join(format!("{name}.jsonl")), append: self.segment.is_some(), stdout: self.lines.is_some() },
+            lines,
             crops: self.out.join(format!("{name}.crops")),
             most_crops: self.crops,
             metrics: metrics.map(|endpoint| endpoint.stream(name)),
             publishers: publishers.to_vec(),
+            run_id: run_id.to_owned(),
         }
     }
 
     fn publisher(&self, target: &str) -> Result<Arc<Publisher>> {
-        let target: Target = target.parse()?;
+        let mut target: Target = target.parse()?;
+        if let Some(ca) = &self.publish_ca {
+            target = target.trusting(ca);
+        }
         let name = target.to_string();
         Ok(Arc::new(Publisher::start(target, self.publish_buffer, move |news| console::note(format_args!("{name}: {news}")))?))
     }
@@ -211,11 +249,15 @@ impl Run {
     }
 
     /// The element with this command's settings.
-    fn element(&self, models: &Path, stream_id: &str, is_shared: bool) -> Result<gst::Element> {
+    fn element(&self, models: &Path, stream_id: &str, run_id: &str, is_shared: bool) -> Result<gst::Element> {
         let settings = &self.settings;
         let filter = gst::ElementFactory::make("unioodfilter")
             .property("model-dir", models.to_str().context("the model set's path is not UTF-8; move it")?)
             .property("stream-id", stream_id)
+            .property("run-id", run_id)
+            // Frames are counted here, whoever is told of them.
+            .property_from_str("events", if self.events == Events::Frames { "frames" } else { "both" })
+            .property("event-interval", self.event_interval)
             .property("keep-scores", self.keep_scores)
             .property("post-messages", false)
             .property("model-instance-id", is_shared.then_some(INSTANCE))

@@ -151,6 +151,7 @@ impl Printer {
         let mut out = stdout().lock();
         if self.json {
             let header = FrameHeader {
+                run: None,
                 stream_id: "score",
                 frame_id: self.frame_id,
                 timestamp: None,

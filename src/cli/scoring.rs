@@ -113,7 +113,7 @@ fn lines_to(journal: &Arc<Journal>) -> AppSinkCallbacks {
     taking(Arc::clone(journal), move |sample| {
         let buffer = sample.buffer().context("a line without a buffer")?;
         let line = buffer.map_readable().map_err(|_| anyhow!("a line cannot be read"))?;
-        into.frame(&line)
+        into.line(&line)
     })
 }
 

@@ -171,6 +171,11 @@ impl Tracking {
         }
     }
 
+    /// Whether there is a tracker.
+    pub(crate) fn follows(&self) -> bool {
+        self.tracker != Tracker::None
+    }
+
     fn settings(&self) -> uniood::Result<Option<track::Settings>> {
         let method = match self.tracker {
             Tracker::None => None,

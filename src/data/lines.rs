@@ -21,7 +21,7 @@ use super::{Annotated, Categories, DataSet, Faults, FrameAt, FrameReader, Labell
 use crate::{
     Error, Result,
     geometry::BBox,
-    report::{FrameReport, ObjectReport, SCHEMA},
+    report::{FrameReport, ObjectReport, SCHEMA, is_track},
 };
 
 /// A line this long holds no frame of ours.
@@ -33,7 +33,7 @@ pub const UNNAMED: &str = "unnamed";
 /// What `roi_type` is where the detector says no label.
 const NO_LABEL: &str = "object";
 
-/// The frames of a file of JSON lines, one after the other, each with its line's number; a line may be none.
+/// The frames of a file of JSON lines, one after the other, each with its line's number; a line may be none. Lines of tracks are passed over.
 pub(crate) fn frames(path: &Path, mut take: impl FnMut(usize, Result<FrameReport<'_>, serde_json::Error>) -> Result<()>) -> Result<()> {
     let mut reader = BufReader::new(File::open(path).map_err(Error::file("read", path))?);
     let mut line = Vec::new();
@@ -43,7 +43,9 @@ pub(crate) fn frames(path: &Path, mut take: impl FnMut(usize, Result<FrameReport
         if read == 0 {
             break;
         }
-        take(number, serde_json::from_slice(&line))?;
+        if !is_track(&line) {
+            take(number, serde_json::from_slice(&line))?;
+        }
     }
     Ok(())
 }

@@ -10,7 +10,13 @@
 //! | `uniood_stage_seconds` | stream, stage | histogram of a frame's `detect`, `encode`, `total` |
 //! | `uniood_score` | stream | histogram of Ω, high = ID |
 //! | `uniood_queue_depth` | stream, queue | what waits |
+//! | `uniood_stream_up` | stream | of a camera: 1 while it is connected, else 0 |
+//! | `uniood_stream_reconnects_total` | stream | how often a lost camera came back |
+//! | `uniood_publish_events_total` | broker, outcome | `delivered`, `dropped` |
+//! | `uniood_publish_queue_depth` | broker | events that wait or are on their way |
 
+#[cfg(feature = "publish")]
+mod publish;
 mod rate;
 mod server;
 
@@ -84,6 +90,10 @@ struct Families {
     stages: Histograms<Stage>,
     scores: Histograms<OfStream>,
     queues: Family<Queue, Gauge>,
+    up: Family<OfStream, Gauge>,
+    reconnects: Family<OfStream, Counter>,
+    #[cfg(feature = "publish")]
+    publishers: publish::Publishers,
     rates: Mutex<BTreeMap<String, Arc<Rate>>>,
 }
 
@@ -91,6 +101,7 @@ impl Default for Families {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("uniood");
         let (fps, frames, objects, queues) = (Family::default(), Family::default(), Family::default(), Family::default());
+        let (up, reconnects) = (Family::default(), Family::default());
         // From half a millisecond to 16 s.
         let stages: Histograms<Stage> = Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 16)));
         let scores: Histograms<OfStream> = Family::new_with_constructor(|| Histogram::new(linear_buckets(-0.2, 0.05, 25)));
@@ -100,7 +111,22 @@ impl Default for Families {
         registry.register("stage_seconds", "Time of a frame in a stage", Family::clone(&stages));
         registry.register("score", "Score of an object, high is in-distribution", Family::clone(&scores));
         registry.register("queue_depth", "What waits in a queue", Family::clone(&queues));
-        Self { registry, fps, frames, objects, stages, scores, queues, rates: Mutex::default() }
+        registry.register("stream_up", "Whether a camera is connected", Family::clone(&up));
+        registry.register("stream_reconnects", "How often a lost camera came back", Family::clone(&reconnects));
+        Self {
+            #[cfg(feature = "publish")]
+            publishers: publish::Publishers::registered(&mut registry),
+            registry,
+            fps,
+            frames,
+            objects,
+            stages,
+            scores,
+            queues,
+            up,
+            reconnects,
+            rates: Mutex::default(),
+        }
     }
 }
 
@@ -110,6 +136,8 @@ impl Families {
         for (stream, rate) in lock(&self.rates).iter() {
             self.fps.get_or_create(&OfStream { stream: stream.clone() }).set(rate.per_second());
         }
+        #[cfg(feature = "publish")]
+        self.publishers.look();
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("a String takes any text");
         text
@@ -173,6 +201,20 @@ impl StreamMetrics {
         dropped.inc();
     }
 
+    /// Whether its camera is connected.
+    pub fn up(&self, up: bool) {
+        self.endpoint.families().up.get_or_create(&self.label()).set(i64::from(up));
+    }
+
+    /// Counts a lost camera that came back.
+    pub fn reconnected(&self) {
+        self.endpoint.families().reconnects.get_or_create(&self.label()).inc();
+    }
+
+    fn label(&self) -> OfStream {
+        OfStream { stream: self.stream.clone() }
+    }
+
     /// What waits in a queue now.
     pub fn queue(&self, queue: &'static str, depth: usize) {
         let label = Queue { stream: self.stream.clone(), queue };
@@ -184,7 +226,8 @@ impl Drop for StreamMetrics {
     fn drop(&mut self) {
         let families = self.endpoint.families();
         lock(&families.rates).remove(&self.stream);
-        families.fps.remove(&OfStream { stream: self.stream.clone() });
+        families.fps.remove(&self.label());
+        families.up.remove(&self.label());
         for queue in QUEUES {
             families.queues.remove(&Queue { stream: self.stream.clone(), queue });
         }

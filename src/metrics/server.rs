@@ -71,6 +71,12 @@ impl Endpoint {
         StreamMetrics::new(Arc::clone(self), stream)
     }
 
+    /// Tells of what becomes of a publisher's events.
+    #[cfg(feature = "publish")]
+    pub fn publisher(&self, publisher: &Arc<crate::publish::Publisher>) {
+        self.families.publishers.add(publisher);
+    }
+
     pub(super) fn families(&self) -> &Families {
         &self.families
     }

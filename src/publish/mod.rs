@@ -9,6 +9,7 @@ mod kafka;
 mod mqtt;
 mod outbox;
 mod target;
+mod tls;
 
 use std::{
     fmt,
@@ -74,9 +75,9 @@ impl Publisher {
     /// Starts sending; at most `most` events wait. `say` gets news of the broker.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the system gives no thread.
+    /// [`Error::Setting`] where the system gives no thread, and whatever the authorities of a TLS connection can be wrong in.
     pub fn start(target: Target, most: usize, say: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
-        let mut broker = target.broker();
+        let mut broker = target.broker()?;
         let say: Say = Arc::new(say);
         let outbox = Arc::new(Outbox::new(most));
         let work = {

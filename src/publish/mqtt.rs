@@ -2,11 +2,18 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use rumqttc::{Client, Connection, ConnectionError, Event as Packet, MqttOptions, Outgoing, Packet as Incoming, QoS, RecvTimeoutError};
+use rumqttc::{
+    Client, Connection, ConnectionError, Event as Packet, MqttOptions, Outgoing, Packet as Incoming, QoS, RecvTimeoutError,
+    TlsConfiguration, Transport,
+};
+use rustls::ClientConfig;
 
 use super::{Broker, Event, LONGEST, Lost, Say, Target, WINDOW, outbox::Outbox};
 
@@ -25,13 +32,17 @@ pub(super) struct Mqtt {
 }
 
 impl Mqtt {
-    pub(super) fn new(target: &Target) -> Self {
+    /// Over TLS where there is a configuration for it.
+    pub(super) fn new(target: &Target, tls: Option<Arc<ClientConfig>>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let id = format!("uniood-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut options = MqttOptions::new(id, &target.host, target.port);
         // Acknowledgements out of order must not find a number taken.
         options.set_inflight(u16::try_from(2 * WINDOW).unwrap_or(u16::MAX));
         options.set_max_packet_size(LONGEST, 2 * LONGEST).set_keep_alive(KEEP_ALIVE);
+        if let Some(tls) = tls {
+            options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls)));
+        }
         if let Some(credentials) = target.address().credentials() {
             options.set_credentials(credentials.user, credentials.password);
         }
@@ -118,6 +129,20 @@ fn leave(client: &Client, connection: &mut Connection) {
 fn sentence(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ConnectionRefused(code) => format!("the broker refuses it ({code:?})"),
-        other => other.to_string(),
+        // rumqttc says only that it was TLS; what is behind it says which certificate.
+        ConnectionError::Tls(error) => match std::error::Error::source(error) {
+            Some(cause) => untrusted(&cause.to_string()),
+            None => untrusted(&error.to_string()),
+        },
+        other => untrusted(&other.to_string()),
+    }
+}
+
+/// Adds what can be done about a certificate that is refused.
+fn untrusted(error: &str) -> String {
+    if error.contains("invalid peer certificate") {
+        format!("{error}: the broker is not the one that was named, or its authority is not trusted, which --publish-ca names")
+    } else {
+        error.to_owned()
     }
 }

@@ -1,8 +1,12 @@
-//! Where events go: `mqtt://[user:password@]host[:port]/topic` or `kafka://host[:port]/topic`.
+//! Where events go: `mqtt://[user:password@]host[:port]/topic`, `mqtts://…` over TLS, or `kafka://host[:port]/topic`.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
-use super::{Broker, mqtt::Mqtt};
+use super::{Broker, mqtt::Mqtt, tls};
 use crate::{Error, Result, address::Address};
 
 /// A broker and a topic.
@@ -13,11 +17,15 @@ pub struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) topic: String,
+    /// Of a TLS connection: the authorities that are trusted in place of the system's.
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Mqtt,
+    /// MQTT over TLS.
+    Mqtts,
     #[cfg(feature = "kafka")]
     Kafka,
 }
@@ -27,12 +35,25 @@ impl Target {
         &self.address
     }
 
-    pub(super) fn broker(&self) -> Box<dyn Broker> {
-        match self.kind {
-            Kind::Mqtt => Box::new(Mqtt::new(self)),
+    /// Trusts the authorities in this PEM file and no others, where the connection is over TLS.
+    #[must_use]
+    pub fn trusting(self, ca: &Path) -> Self {
+        Self { ca: Some(ca.to_owned()), ..self }
+    }
+
+    /// Whether the connection is over TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.kind == Kind::Mqtts
+    }
+
+    pub(super) fn broker(&self) -> Result<Box<dyn Broker>> {
+        Ok(match self.kind {
+            Kind::Mqtt => Box::new(Mqtt::new(self, None)),
+            Kind::Mqtts => Box::new(Mqtt::new(self, Some(tls::client(self.ca.as_deref())?))),
             #[cfg(feature = "kafka")]
             Kind::Kafka => Box::new(super::kafka::Kafka::new(self)),
-        }
+        })
     }
 }
 
@@ -40,17 +61,20 @@ impl FromStr for Target {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wanted = "wanted mqtt://[user:password@]host[:port]/topic or kafka://host[:port]/topic";
+        let wanted = "wanted mqtt://[user:password@]host[:port]/topic, mqtts://… over TLS, or kafka://host[:port]/topic";
         let address = Address::parse(text).ok_or_else(|| Error::Setting(format!("publish: this is no address; {wanted}")))?;
         let wrong = |problem: &str| Error::Setting(format!("{address}: {problem}; {wanted}"));
         let (kind, port) = match address.scheme() {
             "mqtt" => (Kind::Mqtt, 1883),
+            "mqtts" => (Kind::Mqtts, 8883),
             "kafka" if address.credentials().is_some() => return Err(wrong("this version has no user and password for Kafka")),
             #[cfg(feature = "kafka")]
             "kafka" => (Kind::Kafka, 9092),
             #[cfg(not(feature = "kafka"))]
             "kafka" => return Err(wrong("this build has no Kafka, build it with `--features kafka`")),
-            "mqtts" => return Err(wrong("this version has no TLS to brokers")),
+            "kafkas" | "kafka+ssl" => {
+                return Err(wrong("this version has no TLS to Kafka; put a local listener or a TLS tunnel in between"));
+            }
             _ => return Err(wrong("there is no such broker")),
         };
         let (server, topic) = address.rest().split_once('/').filter(|(_, topic)| !topic.is_empty()).ok_or_else(|| wrong("no topic"))?;
@@ -62,11 +86,11 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err(wrong("no host"));
         }
-        if kind == Kind::Mqtt && topic.contains(['+', '#']) {
+        if matches!(kind, Kind::Mqtt | Kind::Mqtts) && topic.contains(['+', '#']) {
             return Err(wrong("an event's topic has no wildcards"));
         }
         let (host, topic) = (host.trim_matches(['[', ']']).to_owned(), topic.to_owned());
-        Ok(Self { address, kind, host, port, topic })
+        Ok(Self { address, kind, host, port, topic, ca: None })
     }
 }
 
@@ -87,6 +111,7 @@ mod tests {
             ("mqtt://user:pa:ss@broker:1884/a/b", "broker", 1884, "a/b"),
             ("mqtt://[::1]:1884/a", "::1", 1884, "a"),
             ("mqtt://[::1]/a", "::1", 1883, "a"),
+            ("mqtts://user:word@broker/a", "broker", 8883, "a"),
             #[cfg(feature = "kafka")]
             ("kafka://10.0.0.1/events", "10.0.0.1", 9092, "events"),
         ] {
@@ -103,7 +128,8 @@ mod tests {
             ("mqtt://u:secret@broker:x/a", "no number"),
             ("mqtt:///a", "no host"),
             ("mqtt://b/a/#", "wildcards"),
-            ("mqtts://u:secret@b/a", "no TLS"),
+            ("mqtts://u:secret@b/a/+", "wildcards"),
+            ("kafka+ssl://u:secret@b/a", "no TLS to Kafka"),
             ("amqp://u:secret@b/a", "no such broker"),
             ("kafka://u:secret@b/a", "no user and password for Kafka"),
         ] {

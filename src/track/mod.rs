@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Detection* ─▶ Tracker ─▶ ids, boxes, who is scored now ─▶ (the engine scores) ─▶ Book ─▶ Verdict*
-//!               motion, association, signature                                     median of the last scores
+//!               motion, association, signature                                     median of the last scores ─▶ TrackEvents
 //! ```
 //!
 //! The two halves of one stream are in one [`Tracks`]. The engine's detect stage takes the first: frames pass it in
@@ -15,6 +15,7 @@
 
 mod associate;
 mod book;
+mod events;
 pub mod identity;
 mod motion;
 mod scoring;
@@ -28,6 +29,7 @@ use std::sync::{
 
 use book::Book;
 pub use book::{LEAST_OBSERVATIONS, MOST_OBSERVATIONS};
+pub use events::{Course, Happening, TrackEvent, TrackEvents, View};
 use tracker::Tracker;
 pub(crate) use tracker::{Followed, Step, Turn};
 
@@ -120,6 +122,12 @@ impl Tracks {
     /// was submitted with.
     pub fn resolve(&self, answer: &mut Answer, settings: &FrameSettings) {
         lock(&self.book).resolve(answer, settings);
+    }
+
+    /// Whether both are the same tracks.
+    #[must_use]
+    pub fn are(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.tracker, &other.tracker)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
         mpsc::{Receiver, sync_channel},
     },
     thread::JoinHandle,
@@ -45,6 +45,7 @@ impl Default for Model {
 pub(crate) struct Camera {
     pub(crate) port: u16,
     wire: Arc<AtomicU8>,
+    sent: Arc<AtomicU64>,
     main: glib::MainLoop,
     thread: Option<JoinHandle<()>>,
 }
@@ -58,14 +59,14 @@ impl Camera {
     /// On this port.
     pub(crate) fn on(port: u16, model: &Model) -> Self {
         gst::init().unwrap();
-        let wire = Arc::new(AtomicU8::new(Wire::Good as u8));
+        let (wire, sent) = (Arc::new(AtomicU8::new(Wire::Good as u8)), Arc::new(AtomicU64::new(0)));
         let context = glib::MainContext::new();
         let main = glib::MainLoop::new(Some(&context), false);
         let (ready, started) = sync_channel(1);
         let serve = {
-            let (main, wire, model) = (main.clone(), Arc::clone(&wire), model.clone());
+            let (main, wire, sent, model) = (main.clone(), Arc::clone(&wire), Arc::clone(&sent), model.clone());
             move || {
-                let server = server(port, &model, &wire);
+                let server = server(port, &model, &wire, &sent);
                 let source = server.attach(Some(&context)).expect("the port is free");
                 ready.send(u16::try_from(server.bound_port()).unwrap()).unwrap();
                 context.with_thread_default(|| main.run()).unwrap();
@@ -75,7 +76,7 @@ impl Camera {
         };
         let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(serve).unwrap();
         let port = received(&started);
-        Self { port, wire, main, thread: Some(thread) }
+        Self { port, wire, sent, main, thread: Some(thread) }
     }
 
     /// Its address, over TCP.
@@ -86,6 +87,11 @@ impl Camera {
     /// Its address for somebody.
     pub(crate) fn address_for(&self, user: &str, password: &str) -> String {
         format!("rtspt://{user}:{password}@127.0.0.1:{}/cam", self.port)
+    }
+
+    /// Frames that went out, to whoever was connected.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// From now on.
@@ -107,7 +113,7 @@ fn received(started: &Receiver<u16>) -> u16 {
     started.recv_timeout(std::time::Duration::from_secs(20)).expect("the server starts")
 }
 
-fn server(port: u16, model: &Model, wire: &Arc<AtomicU8>) -> RTSPServer {
+fn server(port: u16, model: &Model, wire: &Arc<AtomicU8>, sent: &Arc<AtomicU64>) -> RTSPServer {
     let Model { size: (width, height), fps, frames, login } = model;
     let server = RTSPServer::new();
     server.set_address("127.0.0.1");
@@ -128,9 +134,14 @@ fn server(port: u16, model: &Model, wire: &Arc<AtomicU8>) -> RTSPServer {
         auth.add_basic(&RTSPAuth::make_basic(user, password), &token);
         server.set_auth(Some(&auth));
     }
-    let wire = Arc::clone(wire);
+    let (wire, sent) = (Arc::clone(wire), Arc::clone(sent));
     factory.connect_media_configure(move |_, media| {
         let bin = media.element().downcast::<gst::Bin>().unwrap();
+        let (sent, frames) = (Arc::clone(&sent), bin.by_name("pay0").unwrap().static_pad("sink").unwrap());
+        frames.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            sent.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
         let pad = bin.by_name("pay0").unwrap().static_pad("src").unwrap();
         let wire = Arc::clone(&wire);
         let mut packets = 0_u32;

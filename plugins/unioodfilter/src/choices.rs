@@ -51,6 +51,23 @@ pub enum SchedulingPolicy {
     Throughput,
 }
 
+/// `events`: what the JSON lines tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstUniOodEvents")]
+pub enum Events {
+    /// Frames.
+    #[default]
+    #[enum_value(name = "Frames: a line for every frame", nick = "frames")]
+    Frames,
+    /// Tracks.
+    #[enum_value(name = "Tracks: a line when a track starts, changes its verdict, ends", nick = "tracks")]
+    Tracks,
+    /// Both.
+    #[enum_value(name = "Both: frames and tracks", nick = "both")]
+    Both,
+}
+
 /// `precision`: what the encoder computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]

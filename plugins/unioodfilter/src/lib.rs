@@ -31,7 +31,7 @@ mod sync {
     pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 }
 
-pub use choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
+pub use choices::{Background, Events, Overload, Precision, SchedulingPolicy, Scope, Tracker};
 pub use filter::UniOodFilter;
 pub use meta::{NAME as META_NAME, OodMeta, OodObject, Region};
 

@@ -7,7 +7,7 @@ use gst::{glib, prelude::*};
 use uniood::models::shipped::MODELS_VARIABLE;
 
 use crate::{
-    choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker},
+    choices::{Background, Events, Overload, Precision, SchedulingPolicy, Scope, Tracker},
     settings::{Settings, THRESHOLD_OF_THE_SET},
 };
 
@@ -184,7 +184,20 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .default_value(d.post_messages)
                 .mutable_playing()
                 .build(),
+            glib::ParamSpecEnum::builder_with_default("events", d.events)
+                .nick("Events")
+                .blurb("What the JSON lines tell of: every frame, every track's start, changes and end, or both; tracks want a tracker")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("event-interval")
+                .nick("Event interval")
+                .blurb("Seconds after which there is a line of a track whose verdict has not changed; 0: none")
+                .maximum(86_400)
+                .default_value(d.event_interval)
+                .mutable_ready()
+                .build(),
             text("stream-id", "Stream id", "Name of the stream in metadata, messages and JSON lines; empty: the element's name"),
+            text("run-id", "Run id", "Said in JSON lines as `run_id`, where those of several runs come together; empty: none"),
             text(
                 "metrics",
                 "Metrics",
@@ -235,7 +248,10 @@ impl Settings {
             "qos" => take(&mut self.qos, value),
             "annotate" => take(&mut self.annotate, value),
             "post-messages" => take(&mut self.post_messages, value),
+            "events" => take::<Events>(&mut self.events, value),
+            "event-interval" => take(&mut self.event_interval, value),
             "stream-id" => take_text(&mut self.stream_id, value),
+            "run-id" => take_text(&mut self.run_id, value),
             "metrics" => take_text(&mut self.metrics, value),
             _ => unreachable!("GObject passes on the properties of `all` alone"),
         }
@@ -271,7 +287,10 @@ impl Settings {
             "qos" => self.qos.to_value(),
             "annotate" => self.annotate.to_value(),
             "post-messages" => self.post_messages.to_value(),
+            "events" => self.events.to_value(),
+            "event-interval" => self.event_interval.to_value(),
             "stream-id" => self.stream_id.to_value(),
+            "run-id" => self.run_id.to_value(),
             "metrics" => self.metrics.to_value(),
             _ => unreachable!("GObject asks for the properties of `all` alone"),
         }

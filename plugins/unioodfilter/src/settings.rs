@@ -10,7 +10,7 @@ use uniood::{
     pair, track,
 };
 
-use crate::choices::{Background, Overload, Precision, SchedulingPolicy, Scope, Tracker};
+use crate::choices::{Background, Events, Overload, Precision, SchedulingPolicy, Scope, Tracker};
 
 /// `ood-threshold` at this value is the model set's own δ.
 pub(crate) const THRESHOLD_OF_THE_SET: f64 = -10.0;
@@ -46,7 +46,10 @@ pub(crate) struct Settings {
     pub(crate) qos: bool,
     pub(crate) annotate: bool,
     pub(crate) post_messages: bool,
+    pub(crate) events: Events,
+    pub(crate) event_interval: u32,
     pub(crate) stream_id: Option<String>,
+    pub(crate) run_id: Option<String>,
     pub(crate) metrics: Option<String>,
 }
 
@@ -82,7 +85,10 @@ impl Default for Settings {
             qos: false,
             annotate: true,
             post_messages: false,
+            events: Events::Frames,
+            event_interval: 10,
             stream_id: None,
+            run_id: None,
             metrics: None,
         }
     }
@@ -235,6 +241,24 @@ impl Settings {
         }
         track::Settings::new(method, self.inference_interval, self.reclassify_interval)
     }
+
+    /// What the JSON lines tell of.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for tracks without a tracker.
+    pub(crate) fn events(&self) -> Result<Events> {
+        if self.events != Events::Frames && self.tracker == Tracker::None {
+            return Err(Error::Setting(
+                "events tell of tracks only where there is a tracker; set tracker=sort or tracker=iou, or events=frames".to_owned(),
+            ));
+        }
+        Ok(self.events)
+    }
+
+    /// After how long there is news of a track in any case.
+    pub(crate) fn event_interval(&self) -> Option<Duration> {
+        (self.event_interval > 0).then(|| Duration::from_secs(self.event_interval.into()))
+    }
 }
 
 /// An empty string is as good as none.
@@ -296,5 +320,13 @@ mod tests {
             let sentence = settings.tracking().unwrap_err().to_string();
             assert!(sentence.contains(word), "{sentence}");
         }
+    }
+
+    #[test]
+    fn events_of_tracks_without_a_tracker_are_refused() {
+        let settings = Settings { events: Events::Tracks, ..Settings::default() };
+        assert!(settings.events().unwrap_err().to_string().contains("set tracker=sort"));
+        assert_eq!(Settings { tracker: Tracker::Iou, ..settings }.events().unwrap(), Events::Tracks);
+        assert_eq!(Settings { event_interval: 0, ..Settings::default() }.event_interval(), None);
     }
 }

@@ -15,6 +15,7 @@ use super::{
     live::{Running, Snapshot},
     output::Item,
     qos::Qos,
+    telling::Telling,
 };
 use crate::{
     errors,
@@ -44,6 +45,8 @@ pub(crate) struct Score {
     /// What the sink pad's streaming thread knows of its stream.
     pub(super) stream: Mutex<Stream>,
     pub(super) lines: Mutex<Option<Arc<Lines>>>,
+    /// The tracks that the source pad's task tells of; it outlives a flush, behind which their ends are told.
+    pub(super) telling: Mutex<Option<Telling>>,
     pub(super) latency: Mutex<Latency>,
     pub(super) qos: Mutex<Qos>,
     pub(super) stats: Mutex<Stats>,
@@ -121,6 +124,7 @@ impl ObjectSubclass for Score {
             flow: Mutex::default(),
             stream: Mutex::default(),
             lines: Mutex::default(),
+            telling: Mutex::default(),
             latency: Mutex::default(),
             qos: Mutex::default(),
             stats: Mutex::default(),
@@ -214,6 +218,7 @@ impl Score {
         *lock(&self.qos) = Qos::default();
         *lock(&self.stream) = Stream::default();
         *lock(&self.stats) = Stats::default();
+        *lock(&self.telling) = None;
         *lock(&self.last_seek) = None;
         self.failing.store(false, Ordering::Relaxed);
         Ok(())
@@ -223,6 +228,7 @@ impl Score {
     fn stop(&self) {
         *lock(&self.snapshot) = None;
         *lock(&self.stream) = Stream::default();
+        *lock(&self.telling) = None;
     }
 
     /// Ends the engine's threads, outside the lock.

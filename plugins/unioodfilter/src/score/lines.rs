@@ -6,7 +6,10 @@
 use std::sync::{Arc, Mutex};
 
 use gst::{prelude::*, subclass::prelude::*};
-use uniood::{engine::Aborted, report::FrameReport};
+use uniood::{
+    engine::Aborted,
+    report::{FrameReport, TrackReport},
+};
 
 use super::imp::{CAT, Score, links, lock};
 use crate::lane::{Lane, Limit};
@@ -49,11 +52,29 @@ struct Announced {
 impl Lines {
     /// Queues the line of a frame; dropped where the pad is flushing.
     pub(super) fn frame(&self, video: &gst::Pad, buffer: &gst::BufferRef, report: &FrameReport) {
-        let mut out = gst::Buffer::from_mut_slice((report.to_line() + "\n").into_bytes());
-        if let Some(out) = out.get_mut() {
+        self.line(video, report.to_line(), |out| {
             out.set_pts(buffer.pts());
             out.set_dts(buffer.dts());
             out.set_duration(buffer.duration());
+        });
+    }
+
+    /// Queues a line of a track, at the time of its last view; dropped where the pad is flushing.
+    pub(super) fn track(&self, video: &gst::Pad, report: &TrackReport) {
+        self.line(video, report.to_line(), |out| out.set_pts(report.last.timestamp.map(gst::ClockTime::from_nseconds)));
+    }
+
+    /// A frame that there is no line of: a sink must not wait for one.
+    pub(super) fn silence(&self, video: &gst::Pad, buffer: &gst::BufferRef) {
+        if let Some(time) = buffer.pts() {
+            self.event(video, gst::event::Gap::builder(time).duration(buffer.duration()).build());
+        }
+    }
+
+    fn line(&self, video: &gst::Pad, line: String, stamp: impl FnOnce(&mut gst::BufferRef)) {
+        let mut out = gst::Buffer::from_mut_slice((line + "\n").into_bytes());
+        if let Some(out) = out.get_mut() {
+            stamp(out);
         }
         self.announce(video);
         self.queue(Line::Buffer(out));

@@ -19,7 +19,7 @@ use super::{
     latency::Latency,
 };
 use crate::{
-    choices::Overload,
+    choices::{Events, Overload},
     lane::Limit,
     settings::{EngineKey, Settings, filled},
 };
@@ -45,11 +45,14 @@ pub(super) struct Running {
 pub(super) struct Snapshot {
     pub(super) frame: Arc<FrameSettings>,
     pub(super) tracking: Option<track::Settings>,
+    pub(super) events: Events,
+    pub(super) event_interval: Option<Duration>,
     pub(super) annotate: bool,
     pub(super) post_messages: bool,
     pub(super) overload: Overload,
     pub(super) qos: bool,
     pub(super) stream_id: Arc<str>,
+    pub(super) run_id: Option<Arc<str>>,
     pub(super) model: Arc<str>,
     pub(super) metrics: Option<Arc<StreamMetrics>>,
 }
@@ -119,11 +122,14 @@ impl Snapshot {
                 approximation: settings.approximation(),
             }),
             tracking: settings.tracking()?,
+            events: settings.events()?,
+            event_interval: settings.event_interval(),
             annotate: settings.annotate,
             post_messages: settings.post_messages,
             overload: settings.overload,
             qos: settings.qos,
             stream_id,
+            run_id: filled(settings.run_id.as_deref()).map(Arc::from),
             model: manifest.name.as_str().into(),
             metrics,
         })
@@ -148,6 +154,7 @@ impl Score {
     pub(super) fn open(&self) -> Result<()> {
         let settings = lock(&self.settings).clone();
         settings.tracking()?;
+        settings.events()?;
         let key = settings.engine_key()?;
         let old = lock(&self.running).take();
         let running = if let Some(old) = old.filter(|old| old.key == key && !old.engine().is_broken()) {

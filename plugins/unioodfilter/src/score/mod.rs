@@ -2,8 +2,8 @@
 //!
 //! Raw pads and a source-pad task. [`input`] turns what comes in into items of the lane, frames with a ticket of
 //! the engine, everything else without work; [`output`] takes them out in order. [`live`] holds what may change
-//! while frames flow, [`lines`] the JSON lines, [`latency`] what a live pipeline is told, [`qos`] what
-//! downstream says of lateness.
+//! while frames flow, [`lines`] the JSON lines, [`telling`] those of tracks, [`latency`] what a live pipeline is
+//! told, [`qos`] what downstream says of lateness.
 
 mod imp;
 mod input;
@@ -12,6 +12,7 @@ mod lines;
 mod live;
 mod output;
 mod qos;
+mod telling;
 
 use gst::{glib, subclass::prelude::*};
 

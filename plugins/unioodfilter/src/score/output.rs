@@ -12,7 +12,7 @@ use uniood::{
     engine::{Aborted, Answer, Ticket},
     geometry::Rect,
     metrics,
-    report::{FrameHeader, FrameReport},
+    report::FrameReport,
     track::Tracks,
     verdict::{Object, Reason, Verdict},
 };
@@ -22,8 +22,10 @@ use super::{
     input::proxied_caps,
     live::Snapshot,
     qos::When,
+    telling::Head,
 };
 use crate::{
+    choices::Events,
     draw, errors,
     lane::Lane,
     layout,
@@ -118,6 +120,11 @@ impl Score {
 
     fn push_event(&self, event: gst::Event) {
         let for_lines = matches!(event.type_(), gst::EventType::Eos | gst::EventType::Gap).then(|| event.clone());
+        // Nothing is tracked across these.
+        let breaks = matches!(event.type_(), gst::EventType::StreamStart | gst::EventType::Segment) || for_lines.is_some();
+        if breaks && let Some(lines) = self.lines() {
+            self.end_tracks(&lines);
+        }
         if !self.srcpad.push_event(event) {
             gst::debug!(CAT, imp = self, "an event was not taken");
         }
@@ -129,7 +136,9 @@ impl Score {
     /// Waits for the answer, says it, and pushes the frame.
     fn finish(&self, lane: &Lane<Item>, frame: InFlight) -> Result<(), gst::FlowError> {
         let InFlight { mut buffer, mut work, given, info, frame_id, source, tracks, snapshot, arrival, when, default_layout } = frame;
+        // A tracked frame's scores are its tracks' too, and its tracker has counted on them.
         if let Work::Asked(ticket) = &work
+            && tracks.is_none()
             && ticket.receiver().is_empty()
             && snapshot.qos
             && lock(&self.qos).is_late(when)
@@ -144,7 +153,7 @@ impl Score {
                     return Err(gst::FlowError::Error);
                 };
                 self.watch_latency(arrival, answer.timings.total);
-                if let Some(tracks) = tracks {
+                if let Some(tracks) = &tracks {
                     tracks.resolve(&mut answer, &snapshot.frame);
                 }
                 let unscored = answer.error.is_some().then_some(Reason::Error);
@@ -192,21 +201,20 @@ impl Score {
         }
         let lines = self.lines();
         if lines.is_some() || snapshot.metrics.is_some() {
-            let header = FrameHeader {
-                stream_id: &snapshot.stream_id,
-                frame_id,
-                timestamp: timestamp.map(gst::ClockTime::nseconds),
-                resolution: (info.width(), info.height()),
-                source: source.as_deref(),
-                model: &snapshot.model,
-            };
-            let report = FrameReport::new(&header, &answer);
+            let head = Head::new(&snapshot, (info.width(), info.height()), source);
+            let report = FrameReport::new(&head.at(frame_id, timestamp), &answer);
             if let Some(metrics) = &snapshot.metrics {
                 metrics.frame(&report);
                 metrics.queue(metrics::SCORING, lane.len());
             }
             if let Some(lines) = lines {
-                lines.frame(&self.srcpad, &buffer, &report);
+                let tracks = tracks.filter(|_| snapshot.events != Events::Frames);
+                self.begin_tracks(&lines, tracks.as_ref(), snapshot.event_interval, &head);
+                match snapshot.events {
+                    Events::Frames | Events::Both => lines.frame(&self.srcpad, &buffer, &report),
+                    Events::Tracks => lines.silence(&self.srcpad, &buffer),
+                }
+                self.tell_tracks(&lines, frame_id, timestamp, &answer);
             }
         }
         match self.srcpad.push(buffer) {

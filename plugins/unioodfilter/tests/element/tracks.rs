@@ -6,12 +6,12 @@ use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 use gstuniood::{OodMeta, OodObject};
 use uniood::{
-    report::FrameReport,
+    report::{FrameReport, TrackReport},
     track::{LEAST_OBSERVATIONS, MOST_OBSERVATIONS},
     verdict::{Scored, Verdict},
 };
 
-use crate::support::{HANG, ModelSet, Rig, completes_within, filter, info, picture, said, shown};
+use crate::support::{HANG, ModelSet, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, said, shown};
 
 /// The element with a tracker, its boxes from upstream.
 fn following(settings: &[(&str, &str)]) -> gst::Element {
@@ -107,6 +107,57 @@ fn metadata_messages_lines_and_regions_name_the_track() {
             assert_eq!((report.objects[0].id, report.objects[0].ood.observations), (Some(1), Some(track.observations)));
         }
         rig.filter.release_request_pad(&lines);
+    });
+}
+
+#[test]
+fn a_track_that_started_ends_at_a_break_and_at_the_end() {
+    completes_within(HANG, || {
+        let filter = following(&[("events", "tracks"), ("run-id", "monday")]);
+        let lines = filter.request_pad_simple("meta").unwrap();
+        let (keep, kept) = std::sync::mpsc::sync_channel(100);
+        let sink = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, buffer| keep.send(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error))
+            .build();
+        sink.set_active(true).unwrap();
+        lines.link(&sink).unwrap();
+        let (rig, info) = (Rig::new(filter), info(VideoFormat::I420, 160, 120));
+        rig.start(&info);
+        let next = || {
+            let line = kept.recv_timeout(HANG).unwrap();
+            let line = line.map_readable().unwrap();
+            let report: TrackReport<'_> = serde_json::from_slice(&line).unwrap();
+            assert_eq!(report.run_id.as_deref(), Some("monday"));
+            (report.event.into_owned(), report.id, report.frames, report.last.frame_id)
+        };
+        (0..4).for_each(|number| drop(say(&rig, &info, number, &[(10, 10)])));
+        assert_eq!(next(), ("start".to_owned(), 1, 3, 2));
+        assert!(rig.src.push_event(gst::event::FlushStart::new()) && rig.src.push_event(gst::event::FlushStop::new(true)));
+        assert!(rig.src.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new())));
+        (4..7).for_each(|number| drop(say(&rig, &info, number, &[(10, 10)])));
+        assert_eq!(next(), ("end".to_owned(), 1, 4, 3), "of before the flush");
+        assert_eq!(next(), ("start".to_owned(), 2, 3, 6));
+        assert!(rig.src.push_event(gst::event::Gap::builder(gst::ClockTime::SECOND).build()));
+        assert_eq!(next(), ("end".to_owned(), 2, 3, 6));
+        (7..10).for_each(|number| drop(say(&rig, &info, number, &[(10, 10)])));
+        assert_eq!(next(), ("start".to_owned(), 3, 3, 9));
+        assert!(rig.src.push_event(gst::event::Eos::new()));
+        assert_eq!(next(), ("end".to_owned(), 3, 3, 9));
+        rig.filter.release_request_pad(&lines);
+    });
+}
+
+#[test]
+fn a_sink_of_lines_does_not_wait_for_a_track_that_never_comes() {
+    completes_within(HANG, || {
+        // Two scores: no track starts before the end.
+        let set = ModelSet::golden();
+        let pipeline = Pipeline::parse(&format!(
+            "videotestsrc num-buffers=2 ! video/x-raw,width=160,height=120 ! unioodfilter name=f tracker=sort events=tracks {} ! \
+             fakesink f.meta ! fakesink",
+            launch_settings(&set)
+        ));
+        pipeline.play().unwrap();
     });
 }
 
