@@ -15,9 +15,7 @@ use common::{
 };
 use uniood::{
     detect::{Detection, Selection},
-    engine::{
-        Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, no_abort,
-    },
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, no_abort},
     frame::Picture,
     geometry::BBox,
     models::ModelSet,
@@ -44,7 +42,11 @@ fn main() {
     let engine = Engine::open(&config(temporary.path())).unwrap();
     let stream = engine.stream();
     println!("### Approximations, {}\n", SIZES.name);
-    println!("{}, fp32, random weights, frames of 640×360, batch size {BATCH}, {}; {repeats} interleaved repeats.\n", SIZES.name, engine.device());
+    println!(
+        "{}, fp32, random weights, frames of 640×360, batch size {BATCH}, {}; {repeats} interleaved repeats.\n",
+        SIZES.name,
+        engine.device()
+    );
     println!("{}", Figure::HEAD);
     common::print(&backgrounds(&engine, &stream, repeats));
     common::print(&class_lists(&engine, &stream, repeats));
@@ -71,15 +73,17 @@ fn backgrounds(engine: &Arc<Engine>, stream: &Stream, repeats: usize) -> Vec<Fig
         .map(|background| settings(engine, CLASSES[0], Approximation { background, ..Approximation::default() }));
     let times = interleaved(
         repeats,
-        &mut [
-            &mut || answer(stream, 1, &exact),
-            &mut || answer(stream, MANY, &exact),
-            &mut || answer(stream, 1, &shared),
-            &mut || answer(stream, MANY, &shared),
-        ],
+        &mut [&mut || answer(stream, 1, &exact), &mut || answer(stream, MANY, &exact), &mut || answer(stream, 1, &shared), &mut || {
+            answer(stream, MANY, &shared)
+        }],
     );
     vec![
-        Figure::new(format!("background=shared: a frame of {MANY} objects ÷ a frame of 1, time"), Some(('≤', 18.0)), &ratios(&times, 3, 2), 1),
+        Figure::new(
+            format!("background=shared: a frame of {MANY} objects ÷ a frame of 1, time"),
+            Some(('≤', 18.0)),
+            &ratios(&times, 3, 2),
+            1,
+        ),
         Figure::new(format!("background=exact: a frame of {MANY} objects ÷ a frame of 1, time"), None, &ratios(&times, 1, 0), 1),
         Figure::new(format!("a frame of {MANY} objects, exact ÷ shared, time"), None, &ratios(&times, 1, 3), 2),
         Figure::new("a frame of 1 object, exact ÷ shared, time", None, &ratios(&times, 0, 2), 2),
