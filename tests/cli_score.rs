@@ -60,6 +60,31 @@ fn lines(ran: &Ran) -> Vec<Value> {
 }
 
 #[test]
+fn what_is_left_out_for_speed_is_left_out_alone_and_only_when_asked_for() {
+    let world = World::new();
+    let boxes = world.write("boxes.json", "[[60,5,20.5,30],[3.2,4.9,40,40],[50,20,8,8]]");
+    let scores = |flags: &[&str]| -> Vec<Value> {
+        let picture = world.path("a.png");
+        let ran = world.score(&[&["--json", "--scores", "all", "--boxes", &boxes, &picture], flags].concat());
+        let lines = lines(ran.check(0, ""));
+        lines[0]["objects"].as_array().unwrap().iter().map(|object| object["ood"]["scores"].clone()).collect()
+    };
+    let exact = scores(&[]);
+    assert_eq!(scores(&["--background", "exact", "--shortlist", "0"]), exact);
+    assert_eq!(scores(&["--shortlist", "100"]), exact);
+    assert_ne!(scores(&["--background", "shared"]), exact);
+    for (short, all) in scores(&["--shortlist", "2"]).iter().zip(&exact) {
+        let short = short.as_object().unwrap();
+        assert_eq!(short.len(), 2);
+        for (class, omega) in short {
+            assert!((omega.as_f64().unwrap() - all[class].as_f64().unwrap()).abs() < 1e-5, "{class}");
+        }
+    }
+    world.score(&["--background", "blurred", &world.path("a.png")]).check(2, "blurred");
+    world.score(&["--shortlist", "-1", &world.path("a.png")]).check(2, "-1");
+}
+
+#[test]
 fn json_keeps_the_order_of_pictures_and_boxes() {
     let world = World::new();
     let boxes = world.write("boxes.json", "[[60,5,20.5,30],[3.2,4.9,40,40],[50,20,8,8]]");

@@ -112,7 +112,7 @@ impl<'a> Tower<'a> {
         let sum = b.reshape("attention_heads", &sum, &[halves, -1, heads, tokens]);
         let mean = b.reduce_mean("attention_mean", &sum, &[2]);
         let layers = b.float("layers", size(self.transformer.layers));
-        b.div("beta", &mean, &layers)
+        b.div("beta_of_halves", &mean, &layers)
     }
 
     /// The targets' patches behind the last layer's value path and the post layer norm, `[O, N, D]` (MaskCLIP, Zhou et al. 2022).
