@@ -25,7 +25,7 @@ pub(super) fn clip_sources(dir: &Path) -> Vec<PathBuf> {
 pub(super) fn kind(name: &str, numbers: Numbers) -> String {
     match numbers {
         Numbers::Fp32 => name.to_owned(),
-        numbers => format!("{name}-{numbers}"),
+        Numbers::Int8 => format!("{name}-{numbers}"),
     }
 }
 

@@ -89,7 +89,7 @@ impl Device {
             }
             Self::OpenVino(name) => {
                 let openvino = ep::OpenVINO::default().with_device_type(name).with_num_threads(threads);
-                // Left alone it computes in bf16 where the processor has it, which nobody asked for.
+                // Said, so that no version of it takes bf16 by itself where the processor has it.
                 let openvino = openvino.with_precision("FP32").build().error_on_failure();
                 (ep::OpenVINO::is_available(), "onnxruntime-openvino", vec![openvino])
             }

@@ -30,7 +30,7 @@ pub(super) const RUNTIME_DOMAIN: (&str, i64) = ("com.microsoft", 1);
 /// The largest `i8` of a weight; −128 would have no counterpart.
 const MOST: f32 = 127.0;
 
-/// Floors of a row's scale: one that no number falls below in a row of zeros, and one that keeps the least value of an activation.
+/// The scale of a row of zeros, to have a number to divide by.
 const TINY: f32 = 1e-30;
 
 /// How a row becomes `u8`.
@@ -85,7 +85,7 @@ pub(super) fn quantize(mut graph: GraphProto) -> GraphProto {
     let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|constant| (constant.name.as_str(), constant)).collect();
     for node in mem::take(&mut graph.node) {
         match Layer::of(&node, &constants) {
-            Some(layer) => pass.layer(&node, layer),
+            Some(layer) => pass.layer(&node, &layer),
             None => pass.nodes.push(node),
         }
     }
@@ -182,7 +182,7 @@ struct Rows {
 
 impl Pass {
     /// The layer in integers, its result under the name that it had.
-    fn layer(&mut self, node: &NodeProto, layer: Layer) {
+    fn layer(&mut self, node: &NodeProto, layer: &Layer) {
         let Rows { values, scales, coding } = self.rows(&node.input[0]);
         let name = &layer.weight.name;
         let (weight, weight_scales) = (format!("{name}.i8"), format!("{name}.scale"));
