@@ -75,12 +75,6 @@ impl Detector {
         self.frames
     }
 
-    /// What it wants and gives.
-    #[must_use]
-    pub const fn spec(&self) -> &DetectorSpec {
-        &self.spec
-    }
-
     /// The boxes of each frame, the most confident first; at most [`Detector::frames`] of them.
     ///
     /// # Errors
