@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +14,7 @@ use ndarray::{Array2, Array3, Array4, Axis, Ix2, Ix3};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
+    calibrate::Document,
     detect::Selection,
     engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session},
     frame::FrameSource as _,
@@ -21,6 +23,7 @@ use uniood::{
     models::{MANIFEST, ModelSet, Owlv2Config, SCHEMA, Weights},
     picture,
     score::unit_rows,
+    tune::write_calibrated,
 };
 
 fn case() -> PathBuf {
@@ -196,4 +199,29 @@ fn keys_that_owlv2_has_no_use_for_are_refused() {
         let error = Detector::open(&config.unwrap()).map(drop).unwrap_err().to_string();
         assert!(error.contains(sentence), "{error}");
     }
+}
+
+#[test]
+fn a_copy_of_a_set_takes_the_folder_along() {
+    let (dir, config) = set(&case().join("owlv2"), &json!({}));
+    let mut config = config.unwrap();
+    let calibration = Document {
+        schema: "uniood.calibration/1".to_owned(),
+        model: "test".to_owned(),
+        fingerprint: config.models.fingerprint().unwrap(),
+        uniood: String::new(),
+        data: String::new(),
+        keep: 0.95,
+        objects: 2,
+        independent: None,
+        threshold: 0.1,
+        per_class: BTreeMap::new(),
+        per_stream: BTreeMap::new(),
+        quantiles: vec![0.1, 0.2],
+    };
+    let copy = dir.path().join("copy");
+    write_calibrated(&copy, &config.models, &calibration).unwrap();
+    assert!(copy.join("detector/model.safetensors").is_file());
+    config.models = ModelSet::open(&copy).unwrap();
+    assert!(Detector::open(&config).unwrap().is_some());
 }

@@ -52,7 +52,7 @@ impl Models {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Settings, as the element's properties")]
 pub(crate) struct Settings {
-    /// ONNX detector file, or `frame`: the whole frame is the object [default: the set's]
+    /// ONNX detector file, OWLv2 folder, or `frame`: the whole frame is the object [default: the set's]
     #[arg(long, value_name = "FILE")]
     pub(crate) detector: Option<String>,
     /// In-distribution classes: `car,bus,…` or a text file, one a line [default: the set's]

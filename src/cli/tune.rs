@@ -48,7 +48,7 @@ pub(crate) struct Tune {
     /// share (0.5 where none is given)
     #[arg(long, value_name = "MARGIN", num_args = 0..=1, require_equals = true, default_missing_value = "0.5", value_parser = share::<f32>)]
     pseudo: Option<f32>,
-    /// With --pseudo: ONNX detector file [default: the set's]
+    /// With --pseudo: ONNX detector file or OWLv2 folder [default: the set's]
     #[arg(long, value_name = "FILE", requires = "pseudo")]
     detector: Option<PathBuf>,
     /// With --pseudo: boxes with less confidence are dropped

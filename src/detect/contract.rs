@@ -1,7 +1,10 @@
 //! A detector's ports against the layouts' contracts: which layout it is, and which port is what.
 
+use std::path::Path;
+
 use super::spec::{anchors, default_side};
 use crate::{
+    Error,
     engine::{Element, Port},
     models::Layout,
 };
@@ -26,7 +29,14 @@ pub(super) struct Contract<'a> {
 
 /// What does not fit: a key, what was found, what was wanted.
 #[derive(Debug)]
-pub(super) struct Misfit(pub(super) &'static str, pub(super) String, pub(super) String);
+pub(super) struct Misfit(&'static str, String, String);
+
+impl Misfit {
+    /// As an error of the model's file.
+    pub(super) fn of(self, model: &Path) -> Error {
+        Error::model_set(model, self.0, self.1, self.2)
+    }
+}
 
 impl<'a> Contract<'a> {
     /// The ports of a layout.

@@ -18,6 +18,9 @@ pub(super) const YOLOX_STRIDES: [usize; 3] = [8, 16, 32];
 /// Larger inputs are no detector's, but a damaged file's.
 const MAX_SIDE: usize = 1 << 14;
 
+/// More classes are no detector's either.
+const MOST_CLASSES: usize = 1 << 16;
+
 /// ImageNet's, as torchvision has them.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
@@ -83,10 +86,9 @@ impl DetectorSpec {
     /// [`Error::ModelSet`] naming what was found and what was wanted.
     pub fn new(model: &Path, manifest: &DetectorManifest, inputs: &[Port], outputs: &[Port]) -> Result<Self> {
         let wrong = |key: &str, found: String, wanted: String| Err(Error::model_set(model, key, found, wanted));
-        let layout = manifest.layout.map_or_else(|| recognised(inputs, outputs), Ok);
-        let layout = layout.map_err(|misfit| Error::model_set(model, misfit.0, misfit.1, misfit.2))?;
+        let layout = manifest.layout.map_or_else(|| recognised(inputs, outputs), Ok).map_err(|misfit| misfit.of(model))?;
         check_keys(model, manifest, layout)?;
-        let contract = Contract::of(layout, inputs, outputs).map_err(|misfit| Error::model_set(model, misfit.0, misfit.1, misfit.2))?;
+        let contract = Contract::of(layout, inputs, outputs).map_err(|misfit| misfit.of(model))?;
         let (width, height) = contract.sides(layout);
         let step = if layout == Layout::Yolox { YOLOX_STRIDES[2] } else { 1 };
         if width == 0 || height == 0 || width % step != 0 || height % step != 0 || width > MAX_SIDE || height > MAX_SIDE {
@@ -111,7 +113,7 @@ impl DetectorSpec {
         };
         let last = contract.outputs[contract.outputs.len() - 1];
         let labels = match (manifest.labels.as_slice(), classes) {
-            (_, Some(0)) => return wrong("output", show(last), format!("{}: is `layout` right?", form(layout))),
+            (_, Some(0 | MOST_CLASSES..)) => return wrong("output", show(last), format!("{}: is `layout` right?", form(layout))),
             ([], None) if layout == Layout::Rtdetr => coco::LABELS.iter().map(|&label| label.into()).collect(),
             ([], None) => {
                 return wrong("labels", "an empty list".to_owned(), "the class names: the model does not say how many".to_owned());
@@ -295,6 +297,7 @@ mod tests {
             (Layout::Yolov8, &["a", "b"], &[1, 3, 640, 640], &[1, 7, 8400], "2 names", "3, as many"),
             (Layout::Yolov8, &[], &[1, 3, 640, 640], &[1, 0, 8400], "an empty list", "class names"),
             (Layout::Yolov8, &[], &[1, 3, 640, 640], &[8400, 84], "[8400, 84]", "4+K"),
+            (Layout::Yolov8, &[], &[1, 3, 640, 640], &[1, 1 << 40, 1 << 41], "1099511627776", "4+K"),
             (Layout::Yolov8, &[], &[1, 3, 1 << 40, 640], &[1, 84, 8400], "1099511627776", "pixels"),
             (Layout::Detr, &[], &[1, 3, 640, 640], &[1, 84, 8400], "output f32[1, 84, 8400]", "pred_boxes"),
             (Layout::Rtdetr, &[], &[1, 3, 640, 640], &[1, 84, 8400], "images f32[1, 3, 640, 640]", "orig_target_sizes"),

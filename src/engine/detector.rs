@@ -81,8 +81,7 @@ impl Detector {
     }
 
     /// What it wants and gives.
-    #[must_use]
-    pub const fn spec(&self) -> &DetectorSpec {
+    pub(super) const fn spec(&self) -> &DetectorSpec {
         &self.spec
     }
 

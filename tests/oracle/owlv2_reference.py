@@ -39,7 +39,7 @@ def main(folder: str, layers: str, tokenizer_folder: str) -> None:
             parameter.normal_(mean=1.0, std=0.2)
         elif "q_proj" in name or "k_proj" in name:
             parameter.mul_(6.0)
-        elif "dense" in name or "logit_s" in name:
+        elif parameter.dim() == 2 and ("dense" in name or "class_head" in name):
             parameter.normal_(std=2 * parameter.shape[1] ** -0.5)
 
     prompts = json.load(sys.stdin)

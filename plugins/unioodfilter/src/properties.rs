@@ -31,7 +31,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
             text(
                 "detector",
                 "Detector",
-                "ONNX detector file, `upstream` (boxes from region-of-interest metas on the buffer) or `frame` (the whole frame is the object); empty: the model set's",
+                "ONNX detector file, OWLv2 folder, `upstream` (boxes from region-of-interest metas on the buffer) or `frame` (the whole frame is the object); empty: the model set's",
             ),
             glib::ParamSpecString::builder("classes")
                 .nick("ID classes")

@@ -15,7 +15,7 @@ pub(super) struct Boxes {
     /// Where boxes come from
     #[arg(long = "boxes", value_name = "FROM", value_enum, default_value_t = BoxesFrom::Detector)]
     from: BoxesFrom,
-    /// ONNX detector file [default: the set's]
+    /// ONNX detector file or OWLv2 folder [default: the set's]
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
     /// Boxes with less confidence are dropped; `best-f1`: the confidence of best F1 on the ID set's boxes [default: 0.3; with --protocol vos, best-f1]
