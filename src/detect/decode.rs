@@ -303,6 +303,35 @@ mod tests {
         }
 
         #[test]
+        fn whatever_queries_say_what_comes_out_is_sound(
+            layout in prop_oneof![Just(Layout::Detr), Just(Layout::Rtdetr), Just(Layout::Owlv2)],
+            softmax: bool,
+            numbers in prop::collection::vec(number(), 9 * 4),
+            others in prop::collection::vec(number(), 9 * 3),
+        ) {
+            let scores = if softmax { Scores::Softmax } else { Scores::Sigmoid };
+            let spec = DetectorSpec { scores, ..spec(layout, if softmax { 2 } else { 3 }) };
+            let boxes = ArrayD::from_shape_vec(vec![1, 9, 4], numbers).unwrap();
+            let logits = ArrayD::from_shape_vec(vec![1, 9, 3], others.clone()).unwrap();
+            let rows = |first: usize| ArrayD::from_shape_vec(vec![1, 9], others[first..first + 9].to_vec()).unwrap();
+            let (labels, confidences) = (rows(0), rows(9));
+            let found = if layout == Layout::Rtdetr {
+                super::decode(&[labels.view(), boxes.view(), confidences.view()], &MAPPING, &spec, &loose())
+            } else {
+                super::decode(&[boxes.view(), logits.view()], &MAPPING, &spec, &loose())
+            };
+            let labels_fit = labels.iter().all(|label| (0.0..2.0).contains(label));
+            prop_assert!(found.is_ok() || layout == Layout::Rtdetr && !labels_fit);
+            for Detection { bbox: BBox { x, y, w, h }, confidence, .. } in found.unwrap_or_default() {
+                prop_assert!((0.0..=1.0).contains(&confidence));
+                prop_assert!(x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= 100.001 && y + h <= 60.001, "{} {} {} {}", x, y, w, h);
+            }
+            // Other numbers of boxes and classes are told.
+            prop_assert!(super::decode(&[boxes.view(), confidences.view(), labels.view()], &MAPPING, &spec, &loose()).is_err());
+            prop_assert!(super::decode(&[logits.view(), boxes.view()], &MAPPING, &spec, &loose()).is_err());
+        }
+
+        #[test]
         fn whatever_the_shape_there_is_no_panic(
             yolox: bool,
             shape in prop::collection::vec(0_usize..9, 0..5),
