@@ -60,12 +60,12 @@ fn candidates<'a>(outputs: &[ArrayViewD<'a, f32>], spec: &DetectorSpec) -> Optio
             let logits = of_frame::<Ix2>(logits).or_else(|| Some(of_frame::<Ix1>(logits)?.insert_axis(Axis(1))))?;
             let numbers = classes + usize::from(spec.scores == Scores::Softmax);
             let fits = boxes.dim() == (logits.nrows(), 4) && logits.ncols() == numbers;
-            Box::new(detr::decode(fits.then_some(boxes)?, logits, spec))
+            Box::new(detr::decode(fits.then_some(&boxes)?, &logits, spec))
         }
         (Layout::Rtdetr, [labels, boxes, scores]) => {
             let (labels, boxes, scores) = (of_frame::<Ix1>(labels)?, of_frame::<Ix2>(boxes)?, of_frame::<Ix1>(scores)?);
             let fits = boxes.dim() == (labels.len(), 4) && scores.len() == labels.len();
-            Box::new(rtdetr::decode(labels, fits.then_some(boxes)?, scores))
+            Box::new(rtdetr::decode(&labels, fits.then_some(&boxes)?, &scores))
         }
         _ => return None,
     })
