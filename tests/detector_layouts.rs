@@ -197,7 +197,7 @@ fn yolox_of_every_size() {
     // YOLOX-s to -x: stride 16 begins at row 80·80, its cell (10, 5) has the centre (10.5, 5.5)·16 and the sides (4, 2)·16.
     let says = [0.5, 0.5, 4_f32.ln(), 2_f32.ln(), 0.9, 0.1, 0.8];
     let (_dir, config) = set(yolox(640, 640, 6400 + 5 * 40 + 10, &says), &json!({"labels": ["a", "b"]}));
-    check(&found(&config, &[frame.clone()])[0], &[("b", 0.72, [68.0, 36.0, 32.0, 16.0])]);
+    check(&found(&config, std::slice::from_ref(&frame))[0], &[("b", 0.72, [68.0, 36.0, 32.0, 16.0])]);
     // Not square: strides 8 and 16 have 80·52 and 40·26 cells; cell (3, 2) of stride 32 is twice as large as in the frame.
     let (_dir, config) = set(yolox(640, 416, 4160 + 1040 + 2 * 20 + 3, &says), &json!({"layout": "yolox"}));
     check(&found(&config, &[frame])[0], &[("1", 0.72, [24.0, 24.0, 64.0, 32.0])]);

@@ -60,12 +60,12 @@ fn candidates<'a>(outputs: &[ArrayViewD<'a, f32>], spec: &DetectorSpec) -> Optio
             let logits = of_frame::<Ix2>(logits).or_else(|| Some(of_frame::<Ix1>(logits)?.insert_axis(Axis(1))))?;
             let numbers = classes + usize::from(spec.scores == Scores::Softmax);
             let fits = boxes.dim() == (logits.nrows(), 4) && logits.ncols() == numbers;
-            Box::new(detr::decode(fits.then_some(boxes)?, logits, spec))
+            Box::new(detr::decode(fits.then_some(&boxes)?, &logits, spec))
         }
         (Layout::Rtdetr, [labels, boxes, scores]) => {
             let (labels, boxes, scores) = (of_frame::<Ix1>(labels)?, of_frame::<Ix2>(boxes)?, of_frame::<Ix1>(scores)?);
             let fits = boxes.dim() == (labels.len(), 4) && scores.len() == labels.len();
-            Box::new(rtdetr::decode(labels, fits.then_some(boxes)?, scores))
+            Box::new(rtdetr::decode(&labels, fits.then_some(&boxes)?, &scores))
         }
         _ => return None,
     })
@@ -300,6 +300,35 @@ mod tests {
                 let rect = Rect::cover(&BBox { x: *x, y: *y, w: *w, h: *h }, 100, 60);
                 prop_assert!(rect.is_some(), "every detection has pixels");
             }
+        }
+
+        #[test]
+        fn whatever_queries_say_what_comes_out_is_sound(
+            layout in prop_oneof![Just(Layout::Detr), Just(Layout::Rtdetr), Just(Layout::Owlv2)],
+            softmax: bool,
+            numbers in prop::collection::vec(number(), 9 * 4),
+            others in prop::collection::vec(number(), 9 * 3),
+        ) {
+            let scores = if softmax { Scores::Softmax } else { Scores::Sigmoid };
+            let spec = DetectorSpec { scores, ..spec(layout, if softmax { 2 } else { 3 }) };
+            let boxes = ArrayD::from_shape_vec(vec![1, 9, 4], numbers).unwrap();
+            let logits = ArrayD::from_shape_vec(vec![1, 9, 3], others.clone()).unwrap();
+            let rows = |first: usize| ArrayD::from_shape_vec(vec![1, 9], others[first..first + 9].to_vec()).unwrap();
+            let (labels, confidences) = (rows(0), rows(9));
+            let found = if layout == Layout::Rtdetr {
+                super::decode(&[labels.view(), boxes.view(), confidences.view()], &MAPPING, &spec, &loose())
+            } else {
+                super::decode(&[boxes.view(), logits.view()], &MAPPING, &spec, &loose())
+            };
+            let labels_fit = labels.iter().all(|label| (0.0..2.0).contains(label));
+            prop_assert!(found.is_ok() || layout == Layout::Rtdetr && !labels_fit);
+            for Detection { bbox: BBox { x, y, w, h }, confidence, .. } in found.unwrap_or_default() {
+                prop_assert!((0.0..=1.0).contains(&confidence));
+                prop_assert!(x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= 100.001 && y + h <= 60.001, "{} {} {} {}", x, y, w, h);
+            }
+            // Other numbers of boxes and classes are told.
+            prop_assert!(super::decode(&[boxes.view(), confidences.view(), labels.view()], &MAPPING, &spec, &loose()).is_err());
+            prop_assert!(super::decode(&[logits.view(), boxes.view()], &MAPPING, &spec, &loose()).is_err());
         }
 
         #[test]

@@ -10,14 +10,14 @@ use crate::{geometry::BBox, models::Scores};
 
 /// Boxes in input pixels, in the queries' order; score = that of the best class.
 pub(super) fn decode<'a>(
-    boxes: ArrayView2<'a, f32>,
-    logits: ArrayView2<'a, f32>,
+    boxes: &ArrayView2<'a, f32>,
+    logits: &ArrayView2<'a, f32>,
     spec: &DetectorSpec,
 ) -> impl Iterator<Item = Candidate> + use<'a> {
     #[expect(clippy::cast_precision_loss, reason = "sides of at most 2^14")]
     let (width, height) = (spec.width as f32, spec.height as f32);
     let (scores, classes) = (spec.scores, spec.labels.len());
-    boxes.into_outer_iter().zip(logits.into_outer_iter()).map(move |(at, logits)| {
+    (*boxes).into_outer_iter().zip((*logits).into_outer_iter()).map(move |(at, logits)| {
         let bbox = BBox::from_center(at[0] * width, at[1] * height, at[2] * width, at[3] * height);
         let (class, logit) = super::best_class(logits.iter().take(classes).copied());
         let score = match scores {

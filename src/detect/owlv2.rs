@@ -119,7 +119,9 @@ fn windows(input: usize, output: usize) -> Vec<Window> {
     let mut kernel: Vec<f64> =
         (-radius..=radius).map(|at| if at == 0 { 1.0 } else { (-0.5 * (at as f64 / deviation).powi(2)).exp() }).collect();
     let sum: f64 = kernel.iter().sum();
-    kernel.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut kernel {
+        *weight /= sum;
+    }
 
     let mirrored = |position: i64| {
         let last = input as i64 - 1;

@@ -127,7 +127,7 @@ pub(super) struct PreprocessorJson {
 }
 
 impl ConfigJson {
-    pub(super) fn with(self, processor: PreprocessorJson) -> ClipConfig {
+    pub(super) fn with(self, processor: &PreprocessorJson) -> ClipConfig {
         ClipConfig {
             vision: self.vision_config,
             text: self.text_config,
@@ -173,7 +173,7 @@ impl ClipConfig {
             serde_json::from_value(value).map_err(|error| Error::content(&path, format!("not a CLIP configuration: {error}")))?;
         let processor_path = dir.join("preprocessor_config.json");
         let processor: PreprocessorJson = read_json(&processor_path)?;
-        let clip = config.with(processor);
+        let clip = config.with(&processor);
         clip.check(&path, &processor_path)?;
         Ok(clip)
     }

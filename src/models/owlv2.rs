@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// OpenAI's, which `Owlv2ImageProcessor` takes where nothing is said.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// What the graph builder and the pixels need to know of an OWLv2.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ impl Owlv2Config {
         let processor_path = dir.join("preprocessor_config.json");
         let processor =
             if processor_path.exists() { processor(&processor_path)? } else { PreprocessorJson { image_mean: MEAN, image_std: STD } };
-        let clip = config.with(processor);
+        let clip = config.with(&processor);
         clip.check(&path, &processor_path)?;
         Ok(Self { clip })
     }
