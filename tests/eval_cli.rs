@@ -119,7 +119,16 @@ fn shots_negatives_and_ablations_bring_columns() {
 fn an_open_vocabulary_detector_is_asked_for_the_predicted_class() {
     let bench = Bench::new();
     let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
-    let owlv2 = common::golden_dir().join("owlv2_s96/owlv2");
+    // Its vocabulary is a CLIP's, which a golden folder beside it has.
+    let owlv2 = bench.path("owlv2");
+    fs::create_dir(&owlv2).unwrap();
+    for (from, names) in
+        [("owlv2_s96/owlv2", &["config.json", "model.safetensors"][..]), ("no_cnn_g4_wide/clip", &["vocab.json", "merges.txt"])]
+    {
+        for name in names {
+            fs::copy(common::golden_dir().join(from).join(name), owlv2.join(name)).unwrap();
+        }
+    }
     let found = bench.json(&[
         "--open-world",
         both.to_str().unwrap(),

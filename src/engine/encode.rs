@@ -8,7 +8,7 @@ use super::{
     Device, EngineConfig, EngineHub, Outputs, Session,
     batch::{Backgrounds, Batch},
     cache,
-    session::Terminator,
+    ending::Terminator,
     shared::{Rows, SharedEncoder},
 };
 use crate::{

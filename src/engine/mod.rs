@@ -16,6 +16,7 @@ mod detect;
 mod detector;
 mod device;
 mod encode;
+mod ending;
 mod features;
 mod hub;
 mod job;
@@ -64,8 +65,8 @@ pub use texts::encodings as text_encodings;
 use self::{
     batch::{Batch, Closing, Encoded},
     detect::{ToBatch, ToDetect},
+    ending::Terminator,
     hub::Hub,
-    session::Terminator,
     turns::StreamKey,
 };
 use crate::{Error, Result, graph::Numbers, models::ModelSet, pair::PairSpec, vocabulary::Vocabulary};

@@ -5,24 +5,27 @@ use std::{
     fmt, fs,
     num::NonZero,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
 use ort::{
-    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
-    session::{IoBinding, RunOptions, Session as OrtSession, SessionInputValue, SessionOutputs, builder::SessionBuilder},
+    session::{RunOptions, SelectedOutputMarker, Session as OrtSession, SessionInputValue, SessionOutputs, builder::SessionBuilder},
     value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{Device, runtime::Runtime};
+use super::{
+    Device,
+    ending::{Options, Terminator},
+    runtime::Runtime,
+};
 use crate::{Error, Result};
 
 /// A loaded model; a worker thread has its own.
 pub struct Session {
     inner: OrtSession,
-    options: Arc<RunOptions>,
+    options: Options,
     stage: &'static str,
     device: Device,
     threads: usize,
@@ -33,18 +36,6 @@ pub struct Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("stage", &self.stage).field("device", &self.device).finish_non_exhaustive()
-    }
-}
-
-/// Ends the runs of a session from another thread: the one under way, which fails soon, and every one after it.
-pub(super) struct Terminator(Arc<RunOptions>);
-
-impl Terminator {
-    pub(super) fn terminate(&self) {
-        if let Err(error) = self.0.terminate() {
-            // The run then goes on to its end, which only takes longer.
-            tracing::debug!(%error, "terminate");
-        }
     }
 }
 
@@ -139,8 +130,8 @@ impl Session {
                 _ => Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string()))),
             })?;
             let (inputs, outputs) = (ports(inner.inputs()), ports(inner.outputs()));
-            let options = RunOptions::new().map_err(|error| Error::Runtime(format!("no run options could be made: {error}")))?;
-            return Ok(Self { inner, options: Arc::new(options), stage, device: candidate, threads, inputs, outputs });
+            let options = Options::new().map_err(|error| Error::Runtime(format!("no run options could be made: {error}")))?;
+            return Ok(Self { inner, options, stage, device: candidate, threads, inputs, outputs });
         }
         Err(refusal.unwrap_or_else(|| device.refused("no execution provider was tried")))
     }
@@ -177,12 +168,12 @@ impl Session {
 
     /// What ends this session's runs from another thread.
     pub(super) fn terminator(&self) -> Terminator {
-        Terminator(Arc::clone(&self.options))
+        Terminator(self.options.clone())
     }
 
     /// The same session, ended by another's terminator.
     pub(super) fn ended_by(mut self, terminator: &Terminator) -> Self {
-        self.options = Arc::clone(&terminator.0);
+        self.options = terminator.0.clone();
         self
     }
 
@@ -191,27 +182,8 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub(super) fn run_for(&mut self, inputs: &[(&str, Input)], wanted: &[String]) -> Result<Outputs> {
-        let stage = self.stage;
-        let failed = |problem: String| Error::Inference { stage, problem };
-        let contiguous: Vec<(&str, Contiguous)> = inputs.iter().map(|(name, input)| (*name, Contiguous::of(input))).collect();
-        let bind = || -> ort::Result<IoBinding> {
-            let mut binding = self.inner.create_binding()?;
-            for (name, tensor) in &contiguous {
-                match tensor {
-                    Contiguous::F32(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
-                    Contiguous::I64(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
-                    Contiguous::U8(array) => binding.bind_input(*name, &*TensorRef::from_array_view(array)?)?,
-                }
-            }
-            let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
-            for name in wanted {
-                binding.bind_output_to_device(name, &memory)?;
-            }
-            Ok(binding)
-        };
-        let binding = bind().map_err(|error| failed(one_line(&error.to_string())))?;
-        let outputs = self.inner.run_binding_with_options(&binding, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
-        Ok(read(stage, &outputs))
+        let options = self.options.some(wanted).map_err(|error| self.failed(one_line(&error.to_string())))?;
+        self.run_with(inputs, &options)
     }
 
     /// Runs the model once; every input is given by name.
@@ -219,6 +191,11 @@ impl Session {
     /// # Errors
     /// [`Error::Inference`] where an input is missing or does not fit, or the run fails.
     pub fn run(&mut self, inputs: &[(&str, Input)]) -> Result<Outputs> {
+        let options = self.options.clone();
+        self.run_with(inputs, options.all())
+    }
+
+    fn run_with<O: SelectedOutputMarker>(&mut self, inputs: &[(&str, Input)], options: &RunOptions<O>) -> Result<Outputs> {
         let stage = self.stage;
         let failed = |problem: String| Error::Inference { stage, problem };
         let contiguous: Vec<(&str, Contiguous)> = inputs.iter().map(|(name, input)| (*name, Contiguous::of(input))).collect();
@@ -227,8 +204,12 @@ impl Session {
             let value = tensor.value().map_err(|error| failed(format!("input `{name}`: {error}")))?;
             values.push((Cow::Borrowed(name), value));
         }
-        let outputs = self.inner.run_with_options(values, &self.options).map_err(|error| failed(one_line(&error.to_string())))?;
+        let outputs = self.inner.run_with_options(values, options).map_err(|error| failed(one_line(&error.to_string())))?;
         Ok(read(stage, &outputs))
+    }
+
+    const fn failed(&self, problem: String) -> Error {
+        Error::Inference { stage: self.stage, problem }
     }
 }
 

@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, Array3, Array4, ArrayView1, Axis};
 
 use super::{
     EngineConfig, Session, cache,
-    session::Terminator,
+    ending::Terminator,
     task::{FrameTask, ObjectTask},
     tower::{FrameEncoding, Tower},
 };
