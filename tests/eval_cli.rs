@@ -119,7 +119,7 @@ fn shots_negatives_and_ablations_bring_columns() {
 fn an_open_vocabulary_detector_is_asked_for_the_predicted_class() {
     let bench = Bench::new();
     let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
-    // Its vocabulary is a CLIP's, which a golden folder beside it has.
+    // Its vocabulary is a CLIP's, which a golden folder beside it has, with an end token of its own.
     let owlv2 = bench.path("owlv2");
     fs::create_dir(&owlv2).unwrap();
     for (from, names) in
@@ -129,6 +129,11 @@ fn an_open_vocabulary_detector_is_asked_for_the_predicted_class() {
             fs::copy(common::golden_dir().join(from).join(name), owlv2.join(name)).unwrap();
         }
     }
+    let config = owlv2.join("config.json");
+    let mut written: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    written["text_config"]["bos_token_id"] = json!(596);
+    written["text_config"]["eos_token_id"] = json!(597);
+    fs::write(&config, written.to_string()).unwrap();
     let found = bench.json(&[
         "--open-world",
         both.to_str().unwrap(),
