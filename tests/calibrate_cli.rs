@@ -33,15 +33,15 @@ use uniood::calibrate::conformal;
 
 /// Frames that hold known things alone, as a COCO set of the objects that count.
 fn rendered(folder: &Path, first: u64, frames: u64, camera: Camera) -> PathBuf {
-    seen(folder, first..first + frames, Settings { contents: Contents::ID, camera, ..Settings::default() })
+    seen(folder, first..first + frames, &Settings { contents: Contents::ID, camera, ..Settings::default() })
 }
 
 /// The same under settings of one's own; a scene for each seed.
-fn seen(folder: &Path, seeds: Range<u64>, settings: Settings) -> PathBuf {
+fn seen(folder: &Path, seeds: Range<u64>, settings: &Settings) -> PathBuf {
     fs::create_dir_all(folder.join("images")).unwrap();
     let mut coco = Coco::new(&[Kind::Id, Kind::NamedOod, Kind::UnseenOod, Kind::LookAlike], Ids::Number);
     for seed in seeds {
-        let frame = film::still(&Settings { seed, ..settings }).unwrap();
+        let frame = film::still(&Settings { seed, ..*settings }).unwrap();
         let name = format!("{seed}.png");
         fs::write(folder.join("images").join(&name), frame.picture.png()).unwrap();
         coco.push(&name, &frame.truth);
@@ -305,7 +305,7 @@ fn what_is_calibrated_on_some_scenes_keeps_its_share_of_others_and_says_so_of_a_
         // Calibrated on clear days, it is told that night in fog is another world.
         let world = |name: &str, seeds, daylight, weather| {
             let wanted = Wanted { daylight: Some(daylight), weather: Some(weather), ..Wanted::default() };
-            let data = seen(&bench.path(name), seeds, Settings { contents: Contents::ID, wanted, ..Settings::default() });
+            let data = seen(&bench.path(name), seeds, &Settings { contents: Contents::ID, wanted, ..Settings::default() });
             data.to_str().unwrap().to_owned()
         };
         let (clear, fog) =

@@ -146,10 +146,10 @@ fn tower_and_heads_are_the_plain_method_whatever_is_hidden() {
                         assert_eq!(*beta == 0.0, token > 0 && own[token - 1], "{name}: token {token} has {beta}");
                     }
                     for difference in [
-                        furthest(&beta.row(object), &trace.beta_background),
-                        furthest(&omega.row(object), &trace.scores.omega),
-                        furthest(&cosine.row(object), &trace.scores.clip_cosine),
-                        furthest(&short.row(object), &listed(&trace.scores, 2)),
+                        furthest(beta.row(object), &trace.beta_background),
+                        furthest(omega.row(object), &trace.scores.omega),
+                        furthest(cosine.row(object), &trace.scores.clip_cosine),
+                        furthest(short.row(object), &listed(&trace.scores, 2)),
                     ] {
                         worst = worst.max(difference);
                     }
@@ -202,7 +202,7 @@ fn an_exact_graph_with_a_shortlist_scores_the_listed_as_without() {
             assert!(furthest(&cosine, &short_cosine) < TOLERANCE, "{name}: plain cosines are of all classes");
             for object in 0..objects {
                 let plain = ClassScores { omega: omega.row(object).to_owned(), clip_cosine: cosine.row(object).to_owned() };
-                let worst = furthest(&short.row(object), &listed(&plain, count));
+                let worst = furthest(short.row(object), &listed(&plain, count));
                 assert!(worst < TOLERANCE, "{name}, {count} classes: {worst}");
             }
         }

@@ -74,7 +74,7 @@ fn backgrounds(engine: &Arc<Engine>, stream: &Stream, repeats: usize) -> Vec<Fig
     let times = interleaved(
         repeats,
         &mut [&mut || answer(stream, 1, &exact), &mut || answer(stream, MANY, &exact), &mut || answer(stream, 1, &shared), &mut || {
-            answer(stream, MANY, &shared)
+            answer(stream, MANY, &shared);
         }],
     );
     vec![

@@ -143,7 +143,9 @@ impl Run {
         }
         let publishers = self.publish.iter().map(|target| self.publisher(target)).collect::<Result<Vec<_>>>()?;
         if let Some(metrics) = &metrics {
-            publishers.iter().for_each(|publisher| metrics.publisher(publisher));
+            for publisher in &publishers {
+                metrics.publisher(publisher);
+            }
         }
         let interrupts = interrupts()?;
         let run_id = humantime::format_rfc3339_millis(SystemTime::now()).to_string();

@@ -1,6 +1,6 @@
 //! A detector with its session. `Frame* ─▶ Detection*`, frames of one run in one batch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
@@ -46,31 +46,31 @@ impl Detector {
                 (path, manifest.clone())
             }
         };
-        Self::of(config, path, &manifest).map(Some)
+        Self::of(config, &path, &manifest).map(Some)
     }
 
     /// The detector at a path.
-    pub(super) fn of(config: &EngineConfig, path: PathBuf, manifest: &DetectorManifest) -> Result<Self> {
+    pub(super) fn of(config: &EngineConfig, path: &Path, manifest: &DetectorManifest) -> Result<Self> {
         let (session, spec, queries) = match (path.is_dir(), manifest.layout) {
-            (true, None | Some(Layout::Owlv2)) => owlv2::open(config, &path, manifest)?,
+            (true, None | Some(Layout::Owlv2)) => owlv2::open(config, path, manifest)?,
             (true, Some(layout)) => {
-                return Err(Error::model_set(&path, "file", "a folder", format!("an ONNX file for the layout `{}`", layout.name())));
+                return Err(Error::model_set(path, "file", "a folder", format!("an ONNX file for the layout `{}`", layout.name())));
             }
             (false, Some(Layout::Owlv2)) if path.exists() => {
                 return Err(Error::model_set(
-                    &path,
+                    path,
                     "file",
                     "a file",
                     "the Hugging Face folder of an OWLv2: config.json, model.safetensors",
                 ));
             }
             (false, _) => {
-                let session = Session::from_file("detect", &path, &config.device, config.threads)?;
-                let spec = DetectorSpec::new(&path, manifest, session.inputs(), session.outputs())?;
+                let session = Session::from_file("detect", path, &config.device, config.threads)?;
+                let spec = DetectorSpec::new(path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }
         };
-        let frames = frames(&path, &session, &spec)?;
+        let frames = frames(path, &session, &spec)?;
         Ok(Self { session, spec, queries, frames, pixels: Vec::new() })
     }
 

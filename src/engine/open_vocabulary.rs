@@ -35,7 +35,7 @@ impl OpenVocabulary {
             prompt: Some(PROMPT.to_owned()),
             ..DetectorManifest::default()
         };
-        Detector::of(config, dir.to_owned(), &manifest).map(Self)
+        Detector::of(config, dir, &manifest).map(Self)
     }
 
     /// How sure it is of each class at each box of a frame, `[B, K]`; 0 where it has no box of its own.

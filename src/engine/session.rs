@@ -22,6 +22,9 @@ use super::{
 };
 use crate::{Error, Result};
 
+/// The option under which ONNX Runtime refuses a model of which a node is left to it.
+const NO_FALLBACK: &str = "session.disable_cpu_ep_fallback";
+
 /// A loaded model; a worker thread has its own.
 pub struct Session {
     inner: OrtSession,
@@ -127,6 +130,9 @@ impl Session {
             };
             let inner = commit(&mut builder).map_err(|error| match error.code() {
                 ort::ErrorCode::ExecutionProviderFailure => candidate.refused(error.to_string()),
+                _ if error.to_string().contains(NO_FALLBACK) || error.to_string().contains("CPU EP has been explicitly disabled") => {
+                    candidate.refused("it has no such device, or does not take the whole model; name another device, or use cpu")
+                }
                 _ => Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string()))),
             })?;
             let (inputs, outputs) = (ports(inner.inputs()), ports(inner.outputs()));
@@ -300,6 +306,8 @@ impl<'a> Contiguous<'a> {
 fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<SessionBuilder> {
     let providers = device.providers(threads)?;
     let option = |error: ort::Error<SessionBuilder>| Error::Runtime(format!("a session option was refused: {error}"));
+    // ONNX Runtime takes OpenVINO with a device that is not there for nothing, and would run all on its own.
+    let alone = if matches!(device, Device::OpenVino(_)) { "1" } else { "0" };
     OrtSession::builder(runtime.environment())
         .map_err(|error| Error::Runtime(format!("no session could be started: {error}")))?
         .with_intra_threads(threads)
@@ -309,6 +317,8 @@ fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<Ses
         .map_err(option)?
         // Without VNNI a processor's sums of u8·i8 overflow; then, and only then, ONNX Runtime takes u8·u8 in its place.
         .with_config_entry("session.x64quantprecision", "1")
+        .map_err(option)?
+        .with_config_entry(NO_FALLBACK, alone)
         .map_err(option)?
         .with_execution_providers(providers)
         .map_err(|error| device.refused(format!("{}; install its driver and libraries, or use cpu", one_line(&error.to_string()))))

@@ -59,6 +59,7 @@ pub enum Method {
 
 /// What a run has beside pictures and texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what is there and what is not, each by itself")]
 pub struct Supplies {
     /// Boxes come from a detector.
     pub detector: bool,
