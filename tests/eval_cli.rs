@@ -9,11 +9,15 @@ mod model_set;
 #[path = "common/program.rs"]
 mod program;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use labelled::Bench;
 use program::run;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
+
+/// Of the golden OWLv2's texts.
+const WIDTH: usize = 32;
 
 fn of<'a>(document: &'a Value, method: &str) -> &'a Value {
     document["metrics"].as_array().unwrap().iter().find(|row| row["method"] == method).unwrap_or_else(|| panic!("{method}: {document}"))
@@ -115,25 +119,37 @@ fn shots_negatives_and_ablations_bring_columns() {
     bench.eval(&[&arguments[..], &["--negatives", "tree,Bus"]].concat()).check(1, "both a class and a negative word");
 }
 
+/// The golden OWLv2 with the vocabulary of the golden CLIP beside it, and texts as wide as its class head compares them.
+fn open_vocabulary(dir: &Path) {
+    let golden = common::golden_dir();
+    fs::create_dir(dir).unwrap();
+    for name in ["vocab.json", "merges.txt"] {
+        fs::copy(golden.join("no_cnn_g4_wide/clip").join(name), dir.join(name)).unwrap();
+    }
+    let source = golden.join("owlv2_s96/owlv2");
+    let mut config: Value = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+    config["projection_dim"] = json!(WIDTH);
+    config["text_config"]["bos_token_id"] = json!(596);
+    config["text_config"]["eos_token_id"] = json!(597);
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+
+    let file = fs::read(source.join("model.safetensors")).unwrap();
+    let weights = SafeTensors::deserialize(&file).unwrap();
+    let one = |row: usize, column: usize| if row == column { 1.0_f32 } else { 0.0 };
+    let identity: Vec<u8> = (0..WIDTH * WIDTH).flat_map(|at| one(at / WIDTH, at % WIDTH).to_le_bytes()).collect();
+    let mut tensors = weights.tensors();
+    for (_, tensor) in tensors.iter_mut().filter(|(name, _)| name == "owlv2.text_projection.weight") {
+        *tensor = TensorView::new(Dtype::F32, vec![WIDTH, WIDTH], &identity).unwrap();
+    }
+    fs::write(dir.join("model.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
+}
+
 #[test]
 fn an_open_vocabulary_detector_is_asked_for_the_predicted_class() {
     let bench = Bench::new();
     let both = bench.coco("both", 5, &[0, 1, 2], |_| ());
-    // Its vocabulary is a CLIP's, which a golden folder beside it has, with an end token of its own.
     let owlv2 = bench.path("owlv2");
-    fs::create_dir(&owlv2).unwrap();
-    for (from, names) in
-        [("owlv2_s96/owlv2", &["config.json", "model.safetensors"][..]), ("no_cnn_g4_wide/clip", &["vocab.json", "merges.txt"])]
-    {
-        for name in names {
-            fs::copy(common::golden_dir().join(from).join(name), owlv2.join(name)).unwrap();
-        }
-    }
-    let config = owlv2.join("config.json");
-    let mut written: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
-    written["text_config"]["bos_token_id"] = json!(596);
-    written["text_config"]["eos_token_id"] = json!(597);
-    fs::write(&config, written.to_string()).unwrap();
+    open_vocabulary(&owlv2);
     let found = bench.json(&[
         "--open-world",
         both.to_str().unwrap(),
