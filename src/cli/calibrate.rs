@@ -13,8 +13,8 @@ use serde_json::json;
 use uniood::{
     calibrate::{self, Document, Drift, FILE, Footage, Group, Known, Plan, alarms, fit, least_objects, read_lines},
     detect::Selection,
-    engine::{Approximation, DetectorChoice},
-    eval::{self, Disturbance, Level, Request, Role, methods::Method},
+    engine::DetectorChoice,
+    eval::{self, Level, Request, Role, methods::Method},
     models::ModelSet,
     tune::{check_out, write_calibrated},
 };
@@ -264,21 +264,10 @@ impl Calibrate {
         }
         let config = self.offline.engine(models, if detect { DetectorChoice::Set } else { DetectorChoice::Upstream });
         let request = Request {
-            parts: vec![part],
-            classes,
             level: if whole { Level::Image } else { Level::Object },
             detect,
             selection: Selection { max_objects: usize::MAX, ..Selection::default() },
-            best_f1: false,
-            methods: vec![Method::Uniood],
-            negatives: None,
-            shots: None,
-            open_vocabulary: None,
-            ablations: Vec::new(),
-            context_detected: false,
-            disturbances: vec![Disturbance::default()],
-            approximation: Approximation::default(),
-            seed: 0,
+            ..Request::new(vec![part], classes, Method::Uniood)
         };
         let Some(evaluation) = evaluate(&config, &request, &mut faults)? else { return Ok(None) };
         let part = &request.parts[0];

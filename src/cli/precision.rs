@@ -12,7 +12,7 @@ use uniood::{
     data::Faults,
     detect::{Detection, Selection},
     engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
-    eval::{Disturbance, Level, Request, methods::Method, open_world},
+    eval::{Request, methods::Method, open_world},
     frame::Picture,
     geometry::BBox,
     models::ModelSet,
@@ -88,23 +88,8 @@ impl Guarded {
         let Some(data) = &self.data else { return Ok(None) };
         let classes = &set.manifest.classes;
         let mut faults = Faults::default();
-        let request = Request {
-            parts: open_world(labelled::open(data, self.images.as_deref(), classes, &mut faults)?, classes)?,
-            classes: classes.clone(),
-            level: Level::Object,
-            detect: false,
-            selection: Selection::default(),
-            best_f1: false,
-            methods: vec![Method::Uniood],
-            negatives: None,
-            shots: None,
-            open_vocabulary: None,
-            ablations: Vec::new(),
-            context_detected: false,
-            disturbances: vec![Disturbance::default()],
-            approximation: Approximation::default(),
-            seed: 0,
-        };
+        let parts = open_world(labelled::open(data, self.images.as_deref(), classes, &mut faults)?, classes)?;
+        let request = Request::new(parts, classes.clone(), Method::Uniood);
         let configs = [Precision::Fp32, self.precision].map(|precision| self.engine(set, precision));
         let Some(evaluations) = evaluate_each(&configs, &request, &mut faults)? else { return Ok(None) };
         let points = |index: usize| -> Result<f64> {

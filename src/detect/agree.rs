@@ -1,8 +1,8 @@
 //! How sure an open-vocabulary detector is of a class where an object is. `(Frame, BBox*) ─▶ agreement [B, K]`.
 
-use ndarray::{Array2, ArrayViewD, Axis, Ix2};
+use ndarray::{Array2, ArrayViewD, Ix2};
 
-use super::{DetectorSpec, Mapping};
+use super::{DetectorSpec, Mapping, decode::of_frame};
 use crate::{Error, Result, geometry::BBox};
 
 /// A detector's own box speaks of an object that it overlaps by this much.
@@ -17,14 +17,10 @@ const LEAST_IOU: f32 = 0.2;
 /// [`Error::Inference`] where they have other shapes.
 pub fn agreement(outputs: &[ArrayViewD<'_, f32>], mapping: &Mapping, spec: &DetectorSpec, boxes: &[BBox]) -> Result<Array2<f32>> {
     let texts = spec.labels.len();
-    let of_frame = |output: &ArrayViewD<'_, f32>| {
-        (output.ndim() == 3 && output.len_of(Axis(0)) == 1)
-            .then(|| output.index_axis(Axis(0), 0).into_dimensionality::<Ix2>().ok().map(|rows| rows.to_owned()))
-            .flatten()
-    };
     let found = match outputs {
         [at, logits] => {
-            of_frame(at).zip(of_frame(logits)).filter(|(at, logits)| at.dim() == (logits.nrows(), 4) && logits.ncols() == texts)
+            let rows = of_frame::<Ix2>(at).zip(of_frame::<Ix2>(logits));
+            rows.filter(|(at, logits)| at.dim() == (logits.nrows(), 4) && logits.ncols() == texts)
         }
         _ => None,
     };

@@ -72,7 +72,7 @@ fn candidates<'a>(outputs: &[ArrayViewD<'a, f32>], spec: &DetectorSpec) -> Optio
 }
 
 /// An output without its first side, where that is 1 and `D` sides are left.
-fn of_frame<'a, D: Dimension>(output: &ArrayViewD<'a, f32>) -> Option<ArrayView<'a, f32, D>> {
+pub(super) fn of_frame<'a, D: Dimension>(output: &ArrayViewD<'a, f32>) -> Option<ArrayView<'a, f32, D>> {
     let is_one = output.shape().first() == Some(&1);
     is_one.then(|| output.clone().index_axis_move(Axis(0), 0))?.into_dimensionality().ok()
 }

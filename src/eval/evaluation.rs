@@ -84,6 +84,28 @@ pub struct Run {
 }
 
 impl Request {
+    /// Every labelled box of `parts` under one method, nothing else asked for.
+    #[must_use]
+    pub fn new(parts: Vec<Part>, classes: Vec<String>, method: Method) -> Self {
+        Self {
+            parts,
+            classes,
+            level: Level::Object,
+            detect: false,
+            selection: Selection::default(),
+            best_f1: false,
+            methods: vec![method],
+            negatives: None,
+            shots: None,
+            open_vocabulary: None,
+            ablations: Vec::new(),
+            context_detected: false,
+            disturbances: vec![Disturbance::default()],
+            approximation: Approximation::default(),
+            seed: 0,
+        }
+    }
+
     /// What it has beside pictures and texts.
     #[must_use]
     pub const fn supplies(&self) -> Supplies {
