@@ -38,7 +38,7 @@ from muon import Muon
 class Recipe:
     """How it is trained."""
 
-    steps: int = 6000
+    steps: int = 7000
     batch: int = 16
     learning_rate: float = 1e-2
     weight_decay: float = 0.05
@@ -124,9 +124,7 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
 
     started = time.monotonic()
     begun_at, losses = seconds, []
-    batches = frames.order(recipe.batch, first)
-    for step in range(first, recipe.steps):
-        levels, truth, ignored = frames.batch(next(batches), step)
+    for step, (levels, truth, ignored) in zip(range(first, recipe.steps), frames.batches(recipe.batch, first)):
         losses.append(train_step(model, optimizers, recipe, step, levels, truth, ignored))
         # An average over few steps at first, so that the beginning is forgotten.
         average_into(average, model, min(recipe.averaging, (1 + step) / (10 + step)))

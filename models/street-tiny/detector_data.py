@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import subprocess
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
@@ -72,7 +72,7 @@ def plan(name: str, seeds: int, plain: int, other: int, ood: float, unseen: floa
     return Plan(name, seeds, tuple(shots), ood, unseen)
 
 
-TRAINING = plan("training", TRAINING_SEEDS, plain=6000, other=1500, ood=0.65, unseen=0.0)
+TRAINING = plan("training", TRAINING_SEEDS, plain=8000, other=2000, ood=0.65, unseen=0.0)
 CALIBRATION = plan("calibration", CALIBRATION_SEEDS, plain=240, other=60, ood=0.45, unseen=0.0)
 HELD_OUT = plan("held-out", HELD_OUT_SEEDS, plain=450, other=150, ood=0.45, unseen=0.4)
 
@@ -207,6 +207,16 @@ class TrainingSet:
             shuffled = np.random.default_rng((self.seed, epoch)).permutation(len(self.pictures))
             yield np.sort(shuffled[within * batch_size :][:batch_size])
             step += 1
+
+    def batches(self, batch_size: int, first_step: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The batches from `first_step` on, each made while the one before it is learnt from: reading the packed frames waits for the disk."""
+        with ThreadPoolExecutor(1) as ahead:
+            steps = enumerate(self.order(batch_size, first_step), first_step)
+            step, indices = next(steps)
+            coming = ahead.submit(self.batch, indices, step)
+            for step, indices in steps:
+                made, coming = coming, ahead.submit(self.batch, indices, step)
+                yield made.result()
 
     def batch(self, indices: np.ndarray, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Windows `[n, 3, h, w]` in channels-last order, boxes and ignored boxes, all augmented."""

@@ -61,8 +61,8 @@ class Detector(nn.Module):
         c2, c3, c4, c5 = widths
         # At once to a quarter: what is spent on the finest maps is most of the time and finds little.
         self.stage2 = conv(3, c2, 6, 4, 1)
-        self.stage3 = nn.Sequential(conv(c2, c3, 3, 2), Residual(c3), Residual(c3))
-        self.stage4 = nn.Sequential(conv(c3, c4, 3, 2), Residual(c4), Residual(c4))
+        self.stage3 = nn.Sequential(conv(c2, c3, 3, 2), Residual(c3), Residual(c3), Residual(c3))
+        self.stage4 = nn.Sequential(conv(c3, c4, 3, 2), Residual(c4), Residual(c4), Residual(c4))
         self.stage5 = nn.Sequential(conv(c4, c5, 3, 2), Residual(c5), Residual(c5))
         self.lateral = nn.ModuleList(conv(width, neck, 1) for width in (c3, c4, c5))
         self.down = nn.ModuleList(conv(neck, neck) for _ in range(2))
@@ -123,8 +123,11 @@ def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 LARGEST_SIDE = 4.5
 # An object with a shorter side is too small for the finest grid: it is ignored. In pixels of the window.
 LEAST_SIDE = 9.0
-# The least that a cell which answers for an object is told to be sure of it, however wrong its box still is.
-LEAST_TARGET = 0.3
+# A cell which answers for an object is told to be the surer of it the better its box lies: from an overlap at which the box is
+# wrong to one that is as good as any, so that boxes of much the same overlap around 0.5, where one counts as found, are ranked.
+WRONG_OVERLAP, RIGHT_OVERLAP = 0.25, 0.75
+# The least that it is told, however wrong its box still is.
+LEAST_TARGET = 0.1
 
 
 def assign(truth: Tensor, origins: Tensor, strides: Tensor) -> Tensor:
@@ -167,7 +170,7 @@ def detection_loss(found: Tensor, truth: Tensor, ignored: Tensor, height: int, w
     box_loss = (1 - generalised).sum() / count
 
     target = torch.zeros_like(found[..., 4])
-    target[image, cell] = iou.detach().clamp(LEAST_TARGET, 1.0)
+    target[image, cell] = ((iou.detach() - WRONG_OVERLAP) / (RIGHT_OVERLAP - WRONG_OVERLAP)).clamp(LEAST_TARGET, 1.0)
     points, margin = (origins + 0.5) * strides, strides / 2
     unsaid = ((points > ignored[:, :, None, :2] - margin) & (points < ignored[:, :, None, 2:] + margin)).all(-1).any(1)
     logits = found[..., 4]
