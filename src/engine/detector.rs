@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
-use super::{DetectorChoice, EngineConfig, Input, Session, owlv2};
+use super::{DetectorChoice, Device, EngineConfig, Input, Session, owlv2};
 use crate::{
     Error, Result,
     detect::{Companion, Detection, DetectorSpec, Mapping, Selection, decode, preprocess},
@@ -13,7 +13,7 @@ use crate::{
     models::{DetectorManifest, Layout},
 };
 
-/// Frames in one run of a detector whose batch is dynamic.
+/// Frames in one run of a detector whose batch is dynamic, on a device that gains by it.
 const FRAMES: usize = 8;
 
 /// A detector ready to run.
@@ -120,7 +120,7 @@ impl Detector {
     }
 }
 
-/// How many frames a run of the session takes.
+/// How many frames a run of the session takes. A processor is busy with one: more would take as long a frame, and each would wait for all.
 fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> {
     let input = session.inputs().iter().find(|port| port.name == spec.input);
     match input.and_then(|port| port.shape.first()) {
@@ -128,6 +128,7 @@ fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> 
         Some(Some(fixed)) => {
             Err(Error::model_set(path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"))
         }
+        _ if matches!(session.device(), Device::Cpu) => Ok(1),
         _ => Ok(FRAMES),
     }
 }
