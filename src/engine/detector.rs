@@ -13,8 +13,12 @@ use crate::{
     models::{DetectorManifest, Layout},
 };
 
-/// Frames in one run of a detector whose batch is dynamic, on a device that gains by it.
+/// Frames in one run of a detector whose batch is dynamic.
 const FRAMES: usize = 8;
+
+/// Threads of a processor that one frame keeps busy: more frames at once would take no less time each, and the first would wait for
+/// the last.
+const THREADS_A_FRAME: usize = 4;
 
 /// A detector ready to run.
 pub struct Detector {
@@ -120,7 +124,7 @@ impl Detector {
     }
 }
 
-/// How many frames a run of the session takes. A processor is busy with one: more would take as long a frame, and each would wait for all.
+/// How many frames a run of the session takes.
 fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> {
     let input = session.inputs().iter().find(|port| port.name == spec.input);
     match input.and_then(|port| port.shape.first()) {
@@ -128,7 +132,7 @@ fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> 
         Some(Some(fixed)) => {
             Err(Error::model_set(path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"))
         }
-        _ if matches!(session.device(), Device::Cpu) => Ok(1),
+        _ if *session.device() == Device::Cpu => Ok(session.threads().div_ceil(THREADS_A_FRAME).clamp(1, FRAMES)),
         _ => Ok(FRAMES),
     }
 }

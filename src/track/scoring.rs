@@ -74,10 +74,11 @@ impl Scoring {
         }
     }
 
-    /// Whether frame `number` should score it. What is owed is paid where it is `found`, one score a look; the interval counts frames.
+    /// Whether frame `number` should score it: where it never was; where it is `found`, for what is owed, one score a look; and where
+    /// the interval is over.
     pub(super) fn is_due(&self, number: u64, interval: u32, found: bool) -> bool {
         let elapsed = |last: u64| interval > 0 && number.saturating_sub(last) >= u64::from(interval);
-        found && self.owed > 0 || self.scored.is_some_and(elapsed)
+        self.scored.is_none_or(elapsed) || found && self.owed > 0
     }
 
     /// It is scored in frame `number`.
