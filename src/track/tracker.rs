@@ -402,6 +402,7 @@ mod tests {
         stream.repaint();
         assert_eq!(scored(&mut stream, small, 1), 0, "something may have passed in front");
         assert_eq!(scored(&mut stream, small, 10), 3);
+        assert_eq!(scored(&mut stream, large, 10), 2, "the new thing was not yet scored as large");
         assert_eq!(stream.follow.tracks.ids.next(), 2, "it is one track");
     }
 
