@@ -23,7 +23,7 @@ fn every_frame_that_is_sent_is_answered() {
     let models = set.path().to_str().unwrap();
     let ran = run(&["bench", "--streams", "2", "--fps", "2", "--seconds", "2", "--detector", "frame", "--models", models]);
     ran.check(0, "");
-    let wanted = "2 cameras at 2 a second, 1.00 objects a frame: 16 of 16 frames answered, age p50 ";
+    let wanted = "2 cameras at 2 a second, 1.00 objects a frame, 1.00 encoded: 16 of 16 frames answered, age p50 ";
     assert!(ran.stdout.starts_with(wanted), "{}", ran.stdout);
     run(&["bench", "--streams", "0", "--models", models]).check(2, "wanted a number from 1");
 }

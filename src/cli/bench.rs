@@ -164,10 +164,11 @@ impl Bench {
         while left() < sent && last.elapsed() < LAST_FRAMES {
             thread::sleep(Duration::from_millis(10));
         }
-        let mut measured = Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, frames: 0, age: Times::default() };
+        let mut measured = Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
         for camera in &cameras {
             let stats: gst::Structure = camera.filter.property("stats");
             measured.objects += stats.get::<u64>("objects").unwrap_or(0);
+            measured.encoded += stats.get::<u64>("encoded").unwrap_or(0);
             measured.frames += stats.get::<u64>("frames").unwrap_or(0);
             measured.answered -= stats.get::<u64>("errors").unwrap_or(0).min(measured.answered);
             measured.age += &lock(&camera.seen).1;
@@ -248,6 +249,7 @@ struct Measured {
     sent: u64,
     answered: u64,
     objects: u64,
+    encoded: u64,
     frames: u64,
     age: Times,
 }
@@ -262,10 +264,10 @@ impl fmt::Display for Measured {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [p50, p99] = [0.5, 0.99].map(|share| self.age.quantile(share).as_millis());
-        let objects = self.objects as f64 / (self.frames as f64).max(1.0);
+        let [objects, encoded] = [self.objects, self.encoded].map(|count| count as f64 / (self.frames as f64).max(1.0));
         write!(
             f,
-            "{} cameras at {} a second, {objects:.2} objects a frame: {} of {} frames answered, age p50 {p50} ms, p99 {p99} ms",
+            "{} cameras at {} a second, {objects:.2} objects a frame, {encoded:.2} encoded: {} of {} frames answered, age p50 {p50} ms, p99 {p99} ms",
             self.streams, self.fps, self.answered, self.sent
         )
     }

@@ -299,7 +299,7 @@ fn stats_count_what_went_through() {
         pipeline.by_name("f").set_property("ood-threshold", 2.0);
         pipeline.play().unwrap();
         let stats: gst::Structure = pipeline.by_name("f").property("stats");
-        for (field, wanted) in [("frames", 20), ("objects", 20), ("ood", 20), ("errors", 0)] {
+        for (field, wanted) in [("frames", 20), ("objects", 20), ("encoded", 20), ("ood", 20), ("errors", 0)] {
             assert_eq!(stats.get::<u64>(field), Ok(wanted), "{field}");
         }
         assert!(stats.get::<f64>("fps").unwrap() > 0.0);
