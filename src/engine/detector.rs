@@ -65,7 +65,7 @@ impl Detector {
                 ));
             }
             (false, _) => {
-                let session = Session::from_file("detect", path, &config.device, config.threads)?;
+                let session = Session::from_file("detect", path, &config.device, config.detector_threads())?;
                 let spec = DetectorSpec::new(path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }

@@ -121,7 +121,7 @@ fn pairs(config: &EngineConfig, shortlist: bool) -> Result<Session> {
     let kind = cache::kind(if shortlist { "vision-shortlist" } else { "vision" }, numbers);
     let write = if shortlist { graph::write_shortlist } else { graph::write_vision };
     let path = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| write(models, numbers, path))?;
-    Session::from_file("encode", &path, &device, config.threads)
+    Session::from_file("encode", &path, &device, config.encoder_threads())
 }
 
 /// Runs until the batch stage is done or another is gone.

@@ -49,7 +49,7 @@ use std::{
 
 use crossbeam_channel::never;
 
-pub use config::{DetectorChoice, EngineConfig};
+pub use config::{DetectorChoice, EngineConfig, Threads};
 pub use detector::Detector;
 pub use device::Device;
 pub use features::{FeatureEncoder, Pair};
