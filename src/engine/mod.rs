@@ -30,6 +30,7 @@ mod shared;
 mod stages;
 mod stream;
 mod task;
+mod tensorrt;
 mod texts;
 mod tower;
 mod turns;
