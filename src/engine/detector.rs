@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
-use super::{DetectorChoice, Device, EngineConfig, Input, Session, owlv2};
+use super::{DetectorChoice, Device, EngineConfig, Input, Session, owlv2, tensorrt::Plan};
 use crate::{
     Error, Result,
     detect::{Companion, Detection, DetectorSpec, Mapping, Selection, decode, preprocess},
@@ -69,7 +69,7 @@ impl Detector {
                 ));
             }
             (false, _) => {
-                let session = Session::from_file("detect", path, &config.device, config.threads)?;
+                let session = Session::planned("detect", path, &config.device, config.detector_threads(), &Plan::of_detector(config, FRAMES))?;
                 let spec = DetectorSpec::new(path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }

@@ -51,7 +51,8 @@ impl Precision {
     /// [`Error::Setting`] where the device cannot compute in it.
     pub fn on(self, device: &Device) -> Result<(Numbers, Device)> {
         match (self, device) {
-            (Self::Auto | Self::Fp32, device) => Ok((Numbers::Fp32, device.clone())),
+            // TensorRT takes the graph in fp32 and computes in fp16.
+            (Self::Fp16, Device::TensorRt(_)) | (Self::Auto | Self::Fp32, _) => Ok((Numbers::Fp32, device.clone())),
             (Self::Int8, Device::Auto | Device::Cpu) => Ok((Numbers::Int8, Device::Cpu)),
             (Self::Int8, device) => Err(Error::Setting(format!(
                 "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
