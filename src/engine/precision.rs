@@ -39,6 +39,9 @@ impl FromStr for Precision {
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
+            "bf16" => Err(Error::Setting(
+                "precision bf16 is not one of ours: ONNX Runtime has it on Arm processors alone; use auto, fp32, fp16 or int8".to_owned(),
+            )),
             _ => Err(Error::Setting(format!("precision `{text}` is unknown; use auto, fp32, fp16 or int8"))),
         }
     }
@@ -56,6 +59,11 @@ impl Precision {
             (Self::Int8, device) => Err(Error::Setting(format!(
                 "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
             ))),
+            (Self::Fp16, Device::Cpu) => Err(Error::Setting(
+                "precision fp16 cannot be had on device cpu: ONNX Runtime computes it in 32 bits there, with casts around every node, no faster than \
+                 fp32; use fp32, or int8, which is the faster one on a processor"
+                    .to_owned(),
+            )),
             (Self::Fp16, device) => Err(Error::Setting(format!(
                 "precision fp16 cannot be had on device {device} in this version; use fp32, or int8, which is the faster one on a processor"
             ))),
