@@ -66,7 +66,7 @@ impl Precision {
                     .to_owned(),
             )),
             (Self::Fp16, device) => Err(Error::Setting(format!(
-                "precision fp16 is for tensorrt, and device is {device}; use device tensorrt, or precision fp32"
+                "precision fp16 cannot be had on device {device}; use device tensorrt, or precision fp32 (on a processor int8 is the faster one)"
             ))),
         }
     }
