@@ -66,7 +66,7 @@ pub struct Found {
     pub repeats: usize,
     /// Objects a second over those with the defaults, in the same rounds; 1 where the defaults are kept.
     pub gain: f64,
-    /// Half of what the rounds' gains are apart.
+    /// What the rounds' gains are apart.
     pub spread: f64,
     /// Everything that was tried.
     pub tried: Vec<Trial>,
@@ -90,7 +90,7 @@ pub struct Trial {
     pub p99_ms: f64,
     /// Objects a second over those of the best setting so far, in the same rounds: median.
     pub gain: f64,
-    /// Half of what the rounds' gains are apart.
+    /// What the rounds' gains are apart.
     pub spread: f64,
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=240))]
     fps: u16,
     /// How long a number of cameras is measured
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "tune", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
     #[command(flatten)]
     tuning: Tuning,

@@ -5,7 +5,7 @@
 pub(super) struct Gain {
     /// Median of the rounds' ratios.
     pub(super) median: f64,
-    /// Half of what the least and the largest are apart.
+    /// What the least and the largest are apart.
     pub(super) spread: f64,
 }
 
@@ -17,7 +17,7 @@ impl Gain {
     pub(super) fn of(rates: &[f64], over: &[f64]) -> Self {
         let ratios: Vec<f64> = rates.iter().zip(over).map(|(rate, over)| rate / over).collect();
         let (least, most) = range(&ratios);
-        Self { median: median(&ratios), spread: (most - least) / 2.0 }
+        Self { median: median(&ratios), spread: most - least }
     }
 
     /// Faster by more than the rounds are apart.
@@ -32,11 +32,12 @@ pub(super) fn fastest(rates: &[Vec<f64>]) -> usize {
     gains.max_by(|(_, a), (_, b)| a.median.total_cmp(&b.median)).map_or(0, |(index, _)| index)
 }
 
-/// The middle one; of an even number the upper of the two.
+/// The middle one; of an even number what is between the two.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+    f64::midpoint(at(sorted.len() / 2), at(sorted.len().saturating_sub(1) / 2))
 }
 
 /// The least and the largest.
@@ -68,9 +69,9 @@ mod tests {
 
     #[test]
     fn rounds_that_are_apart_are_not_sure() {
-        let gain = Gain::of(&[1.0, 1.6], &[1.0, 1.0]);
-        assert_eq!((gain.median, gain.is_sure()), (1.6, true));
-        assert!(!Gain::of(&[0.4, 1.3], &[1.0, 1.0]).is_sure());
+        assert!(!Gain::of(&[1.4, 10.5], &[1.0, 1.0]).is_sure());
+        let gain = Gain::of(&[1.25, 1.5], &[1.0, 1.0]);
+        assert!((gain.median - 1.375).abs() < 1e-9 && gain.is_sure());
         assert!(!Gain::NONE.is_sure());
     }
 }

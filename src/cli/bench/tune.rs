@@ -180,7 +180,7 @@ impl Rounds {
 struct Row<'a>(&'a Trial);
 
 impl Row<'_> {
-    const HEAD: &'static str = "setting                 objects/s  (least–most)      frames/s    p99 ms   ÷ best so far";
+    const HEAD: &'static str = "setting                 objects/s  (least–most)      frames/s    p99 ms   ÷ best so far (spread)";
 }
 
 impl fmt::Display for Row<'_> {
@@ -188,7 +188,7 @@ impl fmt::Display for Row<'_> {
         let Trial { setting, value, objects_per_second, range: (least, most), frames_per_second, p99_ms, gain, spread } = self.0;
         let setting = format!("{setting} {value}");
         let range = format!("({least:.2}–{most:.2})");
-        write!(f, "{setting:<22} {objects_per_second:>10.2}  {range:<16} {frames_per_second:>9.2} {p99_ms:>9.0}   {gain:.3} ±{spread:.3}")
+        write!(f, "{setting:<22} {objects_per_second:>10.2}  {range:<16} {frames_per_second:>9.2} {p99_ms:>9.0}   {gain:.3} ({spread:.3})")
     }
 }
 
@@ -264,7 +264,7 @@ impl Tuner<'_> {
         let sure = gain.is_sure();
         say(&if sure {
             format!(
-                "{:.3} ±{:.3} times the objects a second of the defaults, measured beside them: {}",
+                "{:.3} times the objects a second of the defaults, measured beside them (spread {:.3}): {}",
                 gain.median,
                 gain.spread,
                 words(best)
@@ -273,7 +273,7 @@ impl Tuner<'_> {
             "no setting beats the defaults by more than the rounds are apart: they are kept".to_owned()
         } else {
             format!(
-                "{} beside the defaults again: {:.3} ±{:.3}, no more than the rounds are apart; the defaults are kept",
+                "{} beside the defaults again: {:.3} times (spread {:.3}), no more than the rounds are apart; the defaults are kept",
                 words(best),
                 gain.median,
                 gain.spread
