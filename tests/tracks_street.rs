@@ -12,9 +12,7 @@ use street_world::{
 };
 use uniood::{
     detect::Selection,
-    engine::{
-        Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort,
-    },
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort},
     frame::Picture,
     models::ModelSet,
     track::{Follow, LEAST_OBSERVATIONS, Method, Settings, Tracks},

@@ -175,7 +175,8 @@ impl Bench {
         while left() < sent && last.elapsed() < LAST_FRAMES {
             thread::sleep(Duration::from_millis(10));
         }
-        let mut measured = Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
+        let mut measured =
+            Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
         for camera in &cameras {
             let stats: gst::Structure = camera.filter.property("stats");
             measured.objects += stats.get::<u64>("objects").unwrap_or(0);

@@ -438,7 +438,10 @@ mod tests {
         let plain = stream.picture.rgb.clone();
         for number in 0..30 {
             let looks = stream.follow.looks();
-            if looks { stream.picture.rgb.clone_from(&plain) } else { stream.repaint() }
+            stream.picture.rgb.clone_from(&plain);
+            if !looks {
+                stream.repaint();
+            }
             let step = if looks { stream.show(&[at(50.0, 50.0)]) } else { stream.step(None) };
             assert_eq!(turns(&step) == [Turn::Score], [0, 3, 6].contains(&number), "frame {number}");
         }
