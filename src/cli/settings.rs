@@ -100,8 +100,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     pub(crate) detector_threads: Option<u32>,
     /// What `uniood bench --tune` wrote: these four, where they are not given
-    #[arg(long, value_name = "FILE")]
-    pub(crate) settings: Option<PathBuf>,
+    #[arg(long = "settings", value_name = "FILE")]
+    pub(crate) tuned_file: Option<PathBuf>,
     /// Where built graphs are kept [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) model_cache_dir: Option<PathBuf>,
@@ -222,7 +222,7 @@ impl Settings {
     /// # Errors
     /// Whatever a file of settings can be wrong in.
     pub(crate) fn engine(&self, models: ModelSet, detector: Option<DetectorChoice>) -> Result<EngineConfig> {
-        let tuned = self.tuned().or_file(self.settings.as_deref())?;
+        let tuned = self.tuned().or_file(self.tuned_file.as_deref())?;
         let flag = || match self.detector.as_deref() {
             None => DetectorChoice::Set,
             Some("frame") => DetectorChoice::Frame,
@@ -266,7 +266,7 @@ impl Settings {
             ("batch-timeout", self.batch_timeout.as_ref().and_then(|timeout| text(timeout))),
             ("encoder-threads", given(&self.encoder_threads)),
             ("detector-threads", given(&self.detector_threads)),
-            ("settings", self.settings.as_ref().map(|file| file.to_string_lossy().into_owned())),
+            ("settings", self.tuned_file.as_ref().map(|file| file.to_string_lossy().into_owned())),
             ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
         ];
         named

@@ -69,7 +69,8 @@ impl Detector {
                 ));
             }
             (false, _) => {
-                let session = Session::planned("detect", path, &config.device, config.detector_threads(), &Plan::of_detector(config, FRAMES))?;
+                let session =
+                    Session::planned("detect", path, &config.device, config.detector_threads(), &Plan::of_detector(config, FRAMES))?;
                 let spec = DetectorSpec::new(path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }

@@ -133,7 +133,9 @@ impl Session {
         let mut refusal = None;
         for candidate in device.candidates() {
             let planned = match (&candidate, plan) {
-                (Device::TensorRt(index), Some(plan)) if candidate.usable().is_ok() => Some((plan, engine(runtime, *index, stage, name, plan, &commit)?)),
+                (Device::TensorRt(index), Some(plan)) if candidate.usable().is_ok() => {
+                    Some((plan, engine(runtime, *index, stage, name, plan, &commit)?))
+                }
                 _ => None,
             };
             let (mut builder, folder) = match builder_for(runtime, &candidate, threads, planned) {
@@ -332,7 +334,8 @@ fn engine(
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<OrtSession>,
 ) -> Result<(ep::TensorRT, PathBuf)> {
     let (mut builder, _) = builder_for(runtime, &Device::Cpu, 1, None)?;
-    let unopened = |error: ort::Error| Error::content(model, format!("not an ONNX model that can run here ({})", one_line(&error.to_string())));
+    let unopened =
+        |error: ort::Error| Error::content(model, format!("not an ONNX model that can run here ({})", one_line(&error.to_string())));
     let read = commit(&mut builder).map_err(unopened)?;
     plan.provider(index, stage, model, &read.inputs().iter().map(Fed::of).collect::<Vec<_>>())
 }

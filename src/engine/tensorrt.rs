@@ -5,11 +5,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use ort::{
     ep,
     value::{Outlet, ValueType},
@@ -161,7 +161,8 @@ impl Plan {
 
 /// The driver and the devices of this machine, in the driver's own words; empty without one.
 fn hardware(driver: &Path) -> String {
-    let mut files: Vec<PathBuf> = fs::read_dir(driver.join("gpus")).into_iter().flatten().flatten().map(|gpu| gpu.path().join("information")).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(driver.join("gpus")).into_iter().flatten().flatten().map(|gpu| gpu.path().join("information")).collect();
     files.sort();
     files.insert(0, driver.join("version"));
     // Of a device its model alone: which number its bus has, and its state, do not matter.
@@ -176,22 +177,28 @@ fn short(bytes: &[u8]) -> String {
 
 /// Loads a model whose engine is, or will be, in `folder`; where it must be made first, that is said, and again while it takes.
 pub(super) fn patiently<T>(stage: &str, folder: &Path, load: impl FnOnce() -> T) -> T {
-    let made = fs::read_dir(folder).is_ok_and(|files| files.flatten().any(|file| file.path().extension().is_some_and(|kind| kind == "engine")));
+    let made =
+        fs::read_dir(folder).is_ok_and(|files| files.flatten().any(|file| file.path().extension().is_some_and(|kind| kind == "engine")));
     if made {
         return load();
     }
     tracing::warn!("TensorRT makes the engine of {stage}: minutes, once for this model, device and driver; kept in {}", folder.display());
-    let (done, waits) = mpsc::channel::<()>();
+    let (done, waits) = bounded::<()>(0);
     let started = Instant::now();
-    let stage_name = stage.to_owned();
-    let teller = thread::spawn(move || {
-        while waits.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("TensorRT still makes the engine of {stage_name}, since {} s", started.elapsed().as_secs());
+    let loaded = thread::scope(|scope| {
+        let told = thread::Builder::new().name("tensorrt".to_owned()).spawn_scoped(scope, || {
+            while waits.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                tracing::warn!("TensorRT still makes the engine of {stage}, since {} s", started.elapsed().as_secs());
+            }
+        });
+        // Who cannot be told waits all the same.
+        if let Err(error) = told {
+            tracing::debug!(%error, "no thread to tell of it");
         }
+        let loaded = load();
+        drop(done);
+        loaded
     });
-    let loaded = load();
-    drop(done);
-    let _ = teller.join();
     tracing::warn!("TensorRT's engine of {stage}: {:.0} s", started.elapsed().as_secs_f32());
     loaded
 }

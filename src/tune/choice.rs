@@ -158,12 +158,14 @@ pub(super) fn compare<R: Recipe>(
         for (omega, pooled) in candidates(&others, &everything, &held)?.iter().zip(&mut pooled) {
             let without = |own: usize| everything.iter().copied().filter(move |&class| class != own);
             let rows = || omega.rows().into_iter().zip(&held);
-            let kept = rows().map(|(row, _)| most(row, everything.iter().copied())).collect();
-            let left = rows().map(|(row, &index)| most(row, without(classes[index]))).collect();
+            let kept = rows().map(|(row, _)| most(&row, everything.iter().copied())).collect();
+            let left = rows().map(|(row, &index)| most(&row, without(classes[index]))).collect();
             pooled.own_class_out.push((kept, left));
         }
         let Some(listed) = folds.listed(fold) else {
-            pooled.iter_mut().for_each(|pooled| pooled.classes_out.push(None));
+            for pooled in &mut pooled {
+                pooled.classes_out.push(None);
+            }
             continue;
         };
         let is_listed = |index: &usize| listed.contains(&classes[*index]);
@@ -171,7 +173,7 @@ pub(super) fn compare<R: Recipe>(
         let scored: Vec<usize> = known.iter().copied().chain((0..classes.len()).filter(|index| !is_listed(index))).collect();
         let others: Vec<usize> = others.into_iter().filter(is_listed).collect();
         for (omega, pooled) in candidates(&others, &listed, &scored)?.iter().zip(&mut pooled) {
-            let mut kept: Vec<f64> = omega.rows().into_iter().map(|row| most(row, listed.iter().copied())).collect();
+            let mut kept: Vec<f64> = omega.rows().into_iter().map(|row| most(&row, listed.iter().copied())).collect();
             let left = kept.split_off(known.len());
             pooled.classes_out.push(Some((kept, left)));
         }
@@ -219,7 +221,7 @@ fn both(own_class_out: f64, classes_out: Option<f64>) -> f64 {
 }
 
 /// The largest of some classes' Ω.
-fn most(row: ArrayView1<'_, f32>, classes: impl Iterator<Item = usize>) -> f64 {
+fn most(row: &ArrayView1<'_, f32>, classes: impl Iterator<Item = usize>) -> f64 {
     f64::from(classes.map(|class| row[class]).fold(f32::NEG_INFINITY, f32::max))
 }
 
@@ -258,7 +260,7 @@ mod tests {
     /// Its Ω is that of plain CLIP plus a constant for every listed class, times the strength.
     struct Lifts {
         plain: Array2<f32>,
-        trainings: std::cell::RefCell<Vec<(Vec<usize>, Vec<usize>)>>,
+        trainings: std::cell::RefCell<Vec<Training>>,
     }
 
     impl Recipe for Lifts {
@@ -278,7 +280,9 @@ mod tests {
         fn omegas(&self, (listed, _): &Self::Fitted, shots: &[usize]) -> Result<Vec<Array2<f32>>> {
             let with = |&strength: &f32| {
                 let mut omega = self.plain.select(Axis(0), shots);
-                listed.iter().for_each(|&class| omega.column_mut(class).mapv_inplace(|value| value + strength));
+                for &class in listed {
+                    omega.column_mut(class).mapv_inplace(|value| value + strength);
+                }
                 omega
             };
             Ok(self.strengths().iter().map(with).collect())
@@ -301,8 +305,11 @@ mod tests {
         }
     }
 
+    /// The shots and the listed classes of a training.
+    type Training = (Vec<usize>, Vec<usize>);
+
     /// Two shots of each of four classes; all but the last are sure of their class.
-    fn compared() -> (Curve, Vec<(Vec<usize>, Vec<usize>)>, Folds) {
+    fn compared() -> (Curve, Vec<Training>, Folds) {
         let classes = [0, 0, 1, 1, 2, 2, 3, 3];
         let mut plain = Array2::from_shape_fn((8, 4), |(object, class)| if classes[object] == class { 0.9 } else { 0.1 });
         plain.row_mut(7).assign(&array![0.0, 0.0, 0.0, 0.05]);

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) precision: Precision,
     /// Those of them that were set; the file `settings` is asked for the others.
     pub(crate) tuned: Tuned,
-    pub(crate) settings: Option<String>,
+    pub(crate) tuned_file: Option<String>,
     pub(crate) background: Background,
     pub(crate) shortlist: u32,
     pub(crate) inference_interval: u32,
@@ -78,7 +78,7 @@ impl Default for Settings {
             device: Some("auto".to_owned()),
             precision: Precision::Auto,
             tuned: Tuned::default(),
-            settings: None,
+            tuned_file: None,
             background: Background::Exact,
             shortlist: 0,
             inference_interval: 1,
@@ -156,7 +156,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] where the device's name is unknown; whatever a file of settings can be wrong in.
     pub(crate) fn engine_key(&self) -> Result<EngineKey> {
-        let tuned = self.tuned.or_file(filled(self.settings.as_deref()).map(Path::new))?;
+        let tuned = self.tuned.or_file(filled(self.tuned_file.as_deref()).map(Path::new))?;
         Ok(EngineKey {
             instance: filled(self.model_instance_id.as_deref()).map(str::to_owned),
             model_dir: self.model_dir(),

@@ -69,7 +69,7 @@ fn a_shortlist_and_the_number_of_objects_change_between_two_frames() {
     completes_within(HANG, || {
         let (rig, info) = crowd();
         let classes = |verdicts: &[Verdict]| -> Vec<usize> {
-            scored(verdicts).iter().map(|scored| scored.omegas.as_ref().map_or(0, |omegas| omegas.len())).collect()
+            scored(verdicts).iter().map(|scored| scored.omegas.as_ref().map_or(0, Vec::len)).collect()
         };
         assert_eq!(classes(&verdicts(&rig, &info)), [5; 3]);
         rig.filter.set_property("shortlist", 2_u32);
