@@ -13,6 +13,15 @@ pub(crate) fn user_cache() -> Option<PathBuf> {
     set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("uniood"))
 }
 
+/// `dir`, or else the user's cache.
+///
+/// # Errors
+/// [`Error::Setting`] where there is neither.
+pub(crate) fn root(dir: Option<&Path>) -> Result<PathBuf> {
+    let no_home = || Error::Setting("there is no HOME for the model cache; set model-cache-dir".to_owned());
+    dir.map(Path::to_owned).or_else(user_cache).ok_or_else(no_home)
+}
+
 /// The cache's folder `name`, from before or filled now by `make(folder)`; `dir` in place of the user's cache.
 ///
 /// The file `proof` in it says that it was filled. It is made as [`whole::folder`] does, so that two processes, or an interrupted one, never leave half of it.
@@ -20,11 +29,7 @@ pub(crate) fn user_cache() -> Option<PathBuf> {
 /// # Errors
 /// [`Error::Setting`] where there is no cache, [`Error::File`] where it cannot be written, and `make`'s own.
 pub(crate) fn folder(dir: Option<&Path>, name: &str, proof: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let root = match dir {
-        Some(dir) => dir.to_owned(),
-        None => user_cache().ok_or_else(|| Error::Setting("there is no HOME for the model cache; set model-cache-dir".to_owned()))?,
-    };
-    let folder = root.join(name);
+    let folder = root(dir)?.join(name);
     let is_filled = || folder.join(proof).exists();
     if is_filled() {
         return Ok(folder);

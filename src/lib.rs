@@ -46,6 +46,7 @@ pub mod score;
 mod simd;
 pub mod track;
 pub mod tune;
+pub mod tuned;
 pub mod verdict;
 pub mod vocabulary;
 pub mod whole;

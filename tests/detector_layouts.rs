@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     detect::Selection,
-    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Threads, no_abort},
     frame::Picture,
     graph::{
         OPSET,
@@ -126,7 +126,7 @@ fn set(graph: Graph, detector: &Value) -> (TempDir, EngineConfig) {
         batch_size: 4,
         batch_timeout: None,
         cache_dir: Some(dir.path().join("cache")),
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     };
     (dir, config)
 }

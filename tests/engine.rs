@@ -14,8 +14,8 @@ use uniood::{
     detect::{Detection, Selection},
     encode::reference::Reference,
     engine::{
-        Answer, Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Ticket,
-        no_abort,
+        Answer, Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Threads,
+        Ticket, no_abort,
     },
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
@@ -35,7 +35,7 @@ fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) 
         batch_size,
         batch_timeout,
         cache_dir: None,
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     }
 }
 

@@ -77,7 +77,7 @@ fn every_channel_is_bounded() {
 
 #[test]
 fn serialised_forms_live_in_one_file_each() {
-    for schema in ["uniood.frame/", "uniood.track/", "uniood.models/", "uniood.graph/", "uniood.eval/"] {
+    for schema in ["uniood.frame/", "uniood.track/", "uniood.models/", "uniood.graph/", "uniood.eval/", "uniood.settings/"] {
         let constant = format!("= \"{schema}");
         let files: Vec<_> =
             sources(&["src", "plugins"]).into_iter().filter(|(_, text)| text.contains(&constant)).map(|(path, _)| path).collect();

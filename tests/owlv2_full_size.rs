@@ -17,7 +17,7 @@ use ndarray::{Array3, Array4, ArrayD, Ix2};
 use serde_json::json;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session, Threads},
     frame::{FrameSource as _, Picture},
     geometry::BBox,
     graph::{Owlv2Graph, write_owlv2_text},
@@ -110,7 +110,7 @@ fn check_engine(dir: &Path, expected: &Expected) {
         batch_size: 1,
         batch_timeout: None,
         cache_dir: Some(set.path().join("cache")),
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     };
     let mut detector = Detector::open(&config).unwrap().unwrap();
     let selection = Selection { detection_threshold: 0.0, iou_threshold: 1.0, min_object_size: 0, ..Selection::default() };

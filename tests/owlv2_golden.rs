@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use uniood::{
     calibrate::Document,
     detect::Selection,
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session, Threads},
     frame::FrameSource as _,
     geometry::BBox,
     graph::Owlv2Graph,
@@ -95,7 +95,7 @@ fn set(folder: &Path, detector: &Value) -> (TempDir, uniood::Result<EngineConfig
         batch_size: 1,
         batch_timeout: None,
         cache_dir: Some(dir.path().join("cache")),
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     });
     (dir, config)
 }

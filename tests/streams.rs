@@ -26,7 +26,7 @@ use uniood::{
     detect::{Detection, Selection},
     engine::{
         Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream,
-        Ticket, no_abort,
+        Threads, Ticket, no_abort,
     },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
@@ -45,7 +45,7 @@ fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) 
         batch_size,
         batch_timeout,
         cache_dir: None,
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     }
 }
 

@@ -144,8 +144,10 @@ fn programs_get_one_json_object_and_nothing_else() {
     let said: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&said["schema"], &said["seed"], &said["objects"]), (&json!("uniood.tune/1"), &json!(3), &json!(12)));
     let candidates = said["candidates"].as_array().unwrap();
-    assert_eq!(candidates.iter().map(|one| &one["steps"]).take(3).collect::<Vec<_>>(), [&json!(null), &json!(0), &json!(10)]);
-    assert!(candidates.iter().any(|one| one["steps"] == said["taken"]));
+    assert_eq!(candidates.iter().map(|one| &one["steps"]).step_by(4).take(3).collect::<Vec<_>>(), [&json!(null), &json!(0), &json!(10)]);
+    let best = candidates.iter().map(|one| one["auroc"].as_f64().unwrap()).fold(0.0, f64::max);
+    let taken = |one: &Value| one["steps"] == said["taken"]["steps"] && one["strength"] == said["taken"]["strength"];
+    assert!(candidates.iter().any(|one| taken(one) && one["auroc"] == json!(best)), "{said}");
     let threshold = said["threshold"].as_f64().unwrap();
     assert!((threshold - f64::from(ModelSet::open(&bench.path("out")).unwrap().manifest.threshold)).abs() < 1e-6);
 }

@@ -13,7 +13,7 @@ use ndarray::{Array3, ArrayRef, Dimension};
 use uniood::{
     attention::{inter_image, intra_image},
     encode::{Features, reference::Reference},
-    engine::{DetectorChoice, Device, EngineConfig, FeatureEncoder, Pair, Precision},
+    engine::{DetectorChoice, Device, EngineConfig, FeatureEncoder, Pair, Precision, Threads},
     models::ModelSet,
 };
 
@@ -29,7 +29,7 @@ fn config(models: ModelSet, cache: &Path) -> EngineConfig {
         batch_size: 1,
         batch_timeout: None,
         cache_dir: Some(cache.to_owned()),
-        threads: Some(1),
+        threads: Some(Threads::each(1)),
     }
 }
 

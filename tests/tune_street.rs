@@ -152,7 +152,7 @@ fn runs(street: &Path, camera: &str, seeds: u64, of: impl Fn(u64) -> Settings) -
                 plain.fpr95 * 100.0,
                 omega.auroc * 100.0,
                 omega.fpr95 * 100.0,
-                curve.taken().steps,
+                (curve.taken().steps, curve.taken().strength),
                 shown.join(" "),
                 took.as_secs_f64()
             );

@@ -30,6 +30,7 @@ impl Options {
 }
 
 /// Times each work once in turn, `repeats` times, after one round that does not count.
+#[allow(dead_code, reason = "not every bench times all its works in one process")]
 pub(crate) fn interleaved(repeats: usize, works: &mut [&mut dyn FnMut()]) -> Vec<Vec<Duration>> {
     let mut times = vec![Vec::new(); works.len()];
     for round in 0..=repeats {

@@ -16,7 +16,7 @@ use crate::common::{Figure, Goal};
 const FRAMES: u32 = 1000;
 
 /// µs a frame that the element may cost.
-const GOAL: Goal = Some(('≤', 200.0));
+const GOAL: Goal = Some(('≤', 100.0));
 
 const HANG: Duration = Duration::from_mins(1);
 

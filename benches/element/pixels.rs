@@ -41,7 +41,7 @@ pub(crate) fn figures(encoder: &mut Encoder, repeats: usize) -> Vec<Figure> {
         let shares: Vec<f64> =
             milliseconds.iter().zip(&times[1]).map(|(pixels, encode)| 100.0 * pixels / (encode.as_secs_f64() * 1e3 / batch)).collect();
         let size = format!("{width}×{height} I420, {OBJECTS} objects a frame, to {0}×{0}", SIZES.image);
-        figures.push(Figure::new(format!("pixels ÷ encoder alone, % an object: {size}, on one thread"), None, &shares, 2));
+        figures.push(Figure::new(format!("pixels ÷ encoder alone, % an object: {size}, on one thread"), Some(('≤', 3.0)), &shares, 2));
         figures.push(Figure::new(format!("pixels, ms an object: {size}"), None, &milliseconds, 3));
     }
     figures

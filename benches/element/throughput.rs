@@ -54,7 +54,7 @@ pub(crate) fn figures(set: &Set<'_>, encoder: &mut Encoder, repeats: usize) -> V
     let mut figures: Vec<Figure> = cases
         .iter()
         .zip(&ratios)
-        .map(|(case, ratios)| Figure::new(format!("element ÷ encoder alone, objects/s: {}", case.what), Some(('≥', 0.9)), ratios, 3))
+        .map(|(case, ratios)| Figure::new(format!("element ÷ encoder alone, objects/s: {}", case.what), Some(('≥', 0.95)), ratios, 3))
         .collect();
     figures.push(Figure::new("encoder alone, objects/s", None, &bare, 2));
     figures.extend(cases.iter().zip(&rates).map(|(case, rates)| Figure::new(format!("element, objects/s: {}", case.what), None, rates, 2)));

@@ -1,11 +1,12 @@
-//! Speed of the built image graph, as ratios: against sgemm on this machine, in int8 against fp32, and (where a Python with torch is
-//! there) against the same module in PyTorch and exported from it. Prints Markdown.
+//! Speed of the built image graph, as ratios: against sgemm on this machine, in int8 against fp32, (where a Python with torch is there) against
+//! the same module in PyTorch and exported from it, and itself in fp16, and (where `UNIOOD_OPENVINO` names its library) in OpenVINO. Prints Markdown.
 //!
 //! `cargo bench --bench graph [-- --repeats N] [-- --write DIR]`; `--write` only writes the folders and graphs.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures and fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod openvino;
 
 use std::{
     fs,
@@ -38,6 +39,9 @@ const CLASSES: usize = 10;
 
 fn main() {
     let Some(options) = Options::read() else { return };
+    if let Some(graph) = options.value_of(openvino::SERVE) {
+        return openvino::serve(Path::new(graph));
+    }
     let repeats = options.repeats();
     let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let kept = options.value_of("--write").map(PathBuf::from);
@@ -56,12 +60,19 @@ fn main() {
         println!("{}", Figure::HEAD);
         common::print(&against_sgemm(&sizes, &graph, repeats));
         common::print(&in_int8(&sizes, &dir, &graph, repeats));
+        let openvino = openvino::figures(&graph, &sizes, repeats);
+        if let Ok(figures) = &openvino {
+            common::print(figures);
+        }
         match against_peers(&dir, &graph, repeats) {
             Ok((figures, words)) => {
                 common::print(&figures);
                 println!("\n{words}\n");
             }
             Err(why) => println!("\nNot run beside PyTorch: {why}\n"),
+        }
+        if let Err(why) = openvino {
+            println!("Not run beside OpenVINO: {why}\n");
         }
     }
 }
@@ -101,7 +112,7 @@ fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) -> Vec<Figure> {
     let milliseconds: Vec<f64> = times[0].iter().map(|time| time.as_secs_f64() * 1e3).collect();
     let product = format!("{rows}×{width}×{}", 4 * width);
     vec![
-        Figure::new("graph ÷ sgemm, GFLOP/s over GFLOP/s", Some(('≥', 0.8)), &ratios, 2),
+        Figure::new("graph ÷ sgemm, GFLOP/s over GFLOP/s", Some(('≥', 0.85)), &ratios, 2),
         Figure::new("graph, GFLOP/s", None, &rate[0], 0),
         Figure::new(format!("sgemm (ONNX Runtime's MatMul, {product}), GFLOP/s"), None, &rate[1], 0),
         Figure::new("graph, ms a batch", None, &milliseconds, 1),
@@ -127,7 +138,7 @@ fn in_int8(sizes: &Sizes, dir: &Path, graph: &Path, repeats: usize) -> Vec<Figur
 }
 
 /// What a run is given.
-struct Batch {
+pub(crate) struct Batch {
     target: Array4<u8>,
     background: Array4<u8>,
     has_context: Array1<f32>,
@@ -135,7 +146,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(sizes: &Sizes) -> Self {
+    pub(crate) fn new(sizes: &Sizes) -> Self {
         let side = sizes.image;
         let level = |seed: usize| {
             Array4::from_shape_fn((OBJECTS, side, side, 3), |(o, y, x, c)| {
@@ -147,7 +158,7 @@ impl Batch {
         Self { target: level(0), background: level(99), has_context: Array1::ones(OBJECTS), text }
     }
 
-    fn omega(&self, session: &mut Session) -> Array2<f32> {
+    pub(crate) fn omega(&self, session: &mut Session) -> Array2<f32> {
         let outputs = session.run(&[
             ("target", self.target.view().into()),
             ("background", self.background.view().into()),
@@ -184,9 +195,11 @@ fn against_peers(dir: &Path, graph: &Path, repeats: usize) -> Result<(Vec<Figure
     let figures = vec![
         figure("graph ÷ PyTorch's export in the same ONNX Runtime, speed over speed", Some(('≥', 1.0)), &ratio["exported"], 2),
         figure("graph ÷ PyTorch, speed over speed", Some(('≥', 1.2)), &ratio["torch"], 2),
+        figure("graph in fp16 ÷ graph, speed over speed (a processor computes fp16 in fp32)", None, &ratio["fp16"], 2),
         figure("graph beside them, ms a batch", None, &ms["graph"], 1),
         figure("PyTorch's export, ms a batch", None, &ms["exported"], 1),
         figure("PyTorch, ms a batch", None, &ms["torch"], 1),
+        figure("graph in fp16, ms a batch", None, &ms["fp16"], 1),
     ];
     let version = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
     let threads = &report["threads"];

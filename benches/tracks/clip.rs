@@ -15,7 +15,7 @@ use uniood::{
     frame::{FrameSource as _, Picture},
     geometry::BBox,
     track::{Follow, Settings, Tracks},
-    verdict::Verdict,
+    verdict::{Object, Verdict},
 };
 
 use crate::tally::Tally;
@@ -28,6 +28,16 @@ pub(crate) struct Clip {
     frames: Vec<Frame>,
 }
 
+/// How a clip is run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Way {
+    pub(crate) tracking: Option<Settings>,
+    pub(crate) approximation: Approximation,
+    /// On the true boxes, where ids alone count and nothing is scored.
+    pub(crate) true_boxes: bool,
+}
+
+#[derive(Clone)]
 struct Frame {
     picture: Arc<Picture>,
     truth: Vec<Truth>,
@@ -68,22 +78,9 @@ impl Clip {
         Self { frames: frames.collect() }
     }
 
-    /// Runs one way of tracking, on the detector's boxes or on the true ones.
-    pub(crate) fn run(&self, engine: &Arc<Engine>, tracking: Option<Settings>, true_boxes: bool, tally: &mut Tally) {
-        let manifest = &engine.models().manifest;
-        let vocabulary = engine.vocabulary(&manifest.classes).unwrap();
-        let (threshold, calibration) = engine.models().threshold(None, &vocabulary.classes, "");
-        // On true boxes ids alone count: nothing is scored.
-        let selection = Selection { max_objects: if true_boxes { 0 } else { 100 }, ..Selection::default() };
-        let settings = Arc::new(FrameSettings {
-            vocabulary,
-            threshold,
-            calibration,
-            selection,
-            scope: Scope::Object,
-            keep_scores: false,
-            approximation: Approximation::default(),
-        });
+    /// Runs it one way.
+    pub(crate) fn run(&self, engine: &Arc<Engine>, Way { tracking, approximation, true_boxes }: Way, tally: &mut Tally) {
+        let settings = settings(engine, if true_boxes { 0 } else { 100 }, approximation);
         let (stream, tracks) = (engine.stream(), Tracks::default());
         let tickets: Vec<Ticket> = (0..)
             .zip(&self.frames)
@@ -105,6 +102,54 @@ impl Clip {
             tally.frame(&frame.truth, &answer.objects, encoded);
         }
     }
+
+    /// Every so many-th frame of it.
+    #[allow(dead_code, reason = "each bench uses its own part")]
+    pub(crate) fn every(&self, nth: usize) -> Self {
+        Self { frames: self.frames.iter().step_by(nth).cloned().collect() }
+    }
+
+    /// Boxes in all frames.
+    #[allow(dead_code, reason = "each bench uses its own part")]
+    pub(crate) fn objects(&self) -> usize {
+        self.frames.iter().map(|frame| frame.detections.len()).sum()
+    }
+
+    /// Each frame with its boxes.
+    #[allow(dead_code, reason = "each bench uses its own part")]
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = (&Picture, &[Detection])> {
+        self.frames.iter().map(|frame| (&*frame.picture, &*frame.detections))
+    }
+
+    /// Omega of every class of the first frame's objects.
+    #[allow(dead_code, reason = "each bench uses its own part")]
+    pub(crate) fn first_omegas(&self, engine: &Arc<Engine>) -> Vec<Vec<f32>> {
+        let Frame { picture, detections, .. } = &self.frames[0];
+        let settings = settings(engine, 100, Approximation::default());
+        let job = Job { frame: picture.clone(), boxes: Boxes::Given(detections.clone()), settings, tracks: None };
+        let stream = engine.stream();
+        let ticket = stream.submit(job, &no_abort()).unwrap();
+        stream.flush();
+        let omegas = |object: Object| match object.verdict {
+            Verdict::Scored(scored) => scored.omegas.unwrap().into_iter().map(|(_, omega)| omega).collect(),
+            Verdict::Unscored(reason) => panic!("unscored: {reason:?}"),
+        };
+        ticket.wait().unwrap().objects.into_iter().map(omegas).collect()
+    }
+}
+
+fn settings(engine: &Arc<Engine>, max_objects: usize, approximation: Approximation) -> Arc<FrameSettings> {
+    let vocabulary = engine.vocabulary(&engine.models().manifest.classes).unwrap();
+    let (threshold, calibration) = engine.models().threshold(None, &vocabulary.classes, "");
+    Arc::new(FrameSettings {
+        vocabulary,
+        threshold,
+        calibration,
+        selection: Selection { max_objects, ..Selection::default() },
+        scope: Scope::Object,
+        keep_scores: true,
+        approximation,
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "frames are far below 2^24 pixels a side")]

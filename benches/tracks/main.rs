@@ -12,7 +12,7 @@ mod tally;
 
 use std::path::PathBuf;
 
-use clip::{Clip, Scene};
+use clip::{Clip, Scene, Way};
 use common::Options;
 use street_world::{
     optics::Camera,
@@ -67,7 +67,8 @@ fn main() {
     for scene in SCENES {
         let clip = Clip::new(scene, FPS, frames, &mut detector);
         for row in &mut rows {
-            clip.run(&engine, row.tracking, row.true_boxes, &mut row.tally);
+            let way = Way { tracking: row.tracking, true_boxes: row.true_boxes, ..Way::default() };
+            clip.run(&engine, way, &mut row.tally);
         }
     }
 

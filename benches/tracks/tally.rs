@@ -33,6 +33,7 @@ pub(crate) struct Tally {
 }
 
 /// What a row prints; shares in percent.
+#[allow(dead_code, reason = "each bench prints its own part")]
 pub(crate) struct Figures {
     pub(crate) idf1: f64,
     pub(crate) switches: usize,

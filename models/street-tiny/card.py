@@ -44,11 +44,22 @@ def _lines(stages: dict, models: Path) -> list[str]:
     ]
 
     lines += ["### Combiner and threshold", ""]
-    steps = lambda candidate: "plain CLIP" if candidate["steps"] is None else str(candidate["steps"])  # noqa: E731
-    curve = ", ".join(f"{steps(one)}: {100 * one['auroc']:.2f}" for one in combiner["candidates"])
-    taken = "plain CLIP" if combiner["taken"] is None else combiner["taken"]
+    plain, *trained = combiner["candidates"]
+    strengths = list(dict.fromkeys(one["strength"] for one in trained))
+    taken = combiner["taken"]
+    what = "plain CLIP" if taken["steps"] is None else f"{taken['steps']} steps at strength {taken['strength']:g}"
     lines += [
-        f"{combiner['shots']} shots a class, seed {combiner['seed']}. Leave-own-class-out AUROC by steps: {curve}; taken: {taken}."
+        f"{combiner['shots']} shots a class, seed {combiner['seed']}. AUROC on held-out shots (`uniood tune` says of what), of plain CLIP {100 * plain['auroc']:.2f}:",
+        "",
+        "| steps | " + " | ".join(f"strength {strength:g}" for strength in strengths) + " |",
+        "|---" * (1 + len(strengths)) + "|",
+    ]
+    for at in range(0, len(trained), len(strengths)):
+        row = trained[at : at + len(strengths)]
+        lines += [f"| {row[0]['steps']} | " + " | ".join(f"{100 * one['auroc']:.2f}" for one in row) + " |"]
+    lines += [
+        "",
+        f"Taken: {what}."
         f" Threshold {calibration['threshold']:.4f}: keeps {100 * calibration['keep']:.0f} % of {calibration['objects']} detected ID objects"
         " of scenes kept apart, plain camera.",
         "",

@@ -1,4 +1,8 @@
-//! `uniood bench`: cameras in real time through one process.
+//! `uniood bench`: cameras in real time through one process, and the fastest settings for this machine.
+
+mod choice;
+mod pictures;
+mod tune;
 
 use std::{
     fmt,
@@ -12,9 +16,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use gst::prelude::*;
 use gst_app::AppSrc;
-use street_world::film::{self, Film};
+use street_world::film::{Film, Settings as Filming};
 use uniood::engine::Times;
 
+use self::{
+    pictures::Pictures,
+    tune::{Tuner, Tuning},
+};
 use crate::{
     Outcome, console, plugin,
     settings::{Models, Settings, Tracking},
@@ -38,23 +46,26 @@ const LAST_FRAMES: Duration = Duration::from_secs(10);
 /// More cameras than any machine is asked for.
 const MOST: u16 = 1024;
 
-/// Cameras in real time through one process: how old frames get until they leave, or how many cameras this machine holds
+/// Cameras in real time through one process: how old frames get until they leave, or how many this machine holds; the fastest settings
 ///
-/// Every camera films a rendered street, 640×360, and is not decoded; all share one engine.
+/// Every camera films a rendered street, 640×360, and is not decoded; all share one engine. With --tune, frames come as fast as they are
+/// taken: each setting is measured beside the best so far, in turn, and kept where it is faster by more than the rounds are apart.
 #[derive(Args)]
 #[command(
-    after_help = "Examples: uniood bench --streams 8\n          uniood bench --streams max --tracker sort --inference-interval 3 --reclassify-interval 15"
+    after_help = "Examples: uniood bench --streams 8\n          uniood bench --streams max --tracker sort --inference-interval 3 --reclassify-interval 15\n          uniood bench --tune --models street --precision int8"
 )]
 pub(crate) struct Bench {
     /// Cameras; `max`: the most that are held, with every frame answered and the age's p99 under 500 ms
-    #[arg(long, value_name = "N|max")]
-    streams: Streams,
+    #[arg(long, value_name = "N|max", required_unless_present = "tune")]
+    streams: Option<Streams>,
     /// Frames a second of each
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=240))]
     fps: u16,
     /// How long a number of cameras is measured
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "tune", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
+    #[command(flatten)]
+    tuning: Tuning,
     #[command(flatten)]
     models: Models,
     #[command(flatten)]
@@ -86,18 +97,22 @@ impl FromStr for Streams {
 }
 
 impl Bench {
-    /// Measures one number of cameras, or looks for the largest that is held.
+    /// Measures one number of cameras, looks for the largest that is held, or for settings.
     pub(crate) fn run(self) -> Result<Outcome> {
         self.tracking.check::<Self>("uniood bench");
         let models = self.models.open(&self.settings)?;
         plugin::load()?;
+        let Some(streams) = self.streams else {
+            let Self { tuning, settings, tracking, fps, .. } = &self;
+            return Tuner { tuning, settings, tracking, models: &models, fps: *fps }.run();
+        };
         let film = film(self.fps)?;
         let measure = |streams: u16| -> Result<Measured> {
             let measured = self.measure(streams, &film, models.dir.to_str().context("the model set's path is not UTF-8; move it")?)?;
             say(&measured);
             Ok(measured)
         };
-        match self.streams {
+        match streams {
             Streams::Number(streams) => {
                 measure(streams)?;
             }
@@ -127,9 +142,9 @@ impl Bench {
         Ok(Outcome::Done)
     }
 
-    fn measure(&self, streams: u16, film: &[gst::Buffer], models: &str) -> Result<Measured> {
+    fn measure(&self, streams: u16, film: &Pictures, models: &str) -> Result<Measured> {
         let step = Duration::from_secs(1) / u32::from(self.fps);
-        let cameras = (0..streams).map(|number| self.camera(number, models)).collect::<Result<Vec<_>>>()?;
+        let cameras = (0..streams).map(|number| self.camera(number, models, &film.caps)).collect::<Result<Vec<_>>>()?;
         for camera in &cameras {
             if camera.pipeline.set_state(gst::State::Playing).is_err() {
                 bail!("{}", camera.error().unwrap_or_else(|| "a pipeline does not start".to_owned()));
@@ -146,11 +161,7 @@ impl Bench {
                 thread::sleep(at.saturating_duration_since(Instant::now()));
                 let is_measured = at.duration_since(begun) >= WARM_UP;
                 lock(&camera.made).push(is_measured.then_some(at));
-                let place = (turn as usize + PICTURES * number as usize / usize::from(streams)) % (2 * PICTURES);
-                let mut frame = film[place.min(2 * PICTURES - 1 - place)].clone();
-                let writable = frame.make_mut();
-                writable.set_pts(gst::ClockTime::try_from(step * turn).ok());
-                writable.set_duration(gst::ClockTime::try_from(step).ok());
+                let frame = film.shown(turn as usize + film.len() * number as usize / usize::from(streams), turn as usize);
                 camera
                     .source
                     .push_buffer(frame)
@@ -164,10 +175,12 @@ impl Bench {
         while left() < sent && last.elapsed() < LAST_FRAMES {
             thread::sleep(Duration::from_millis(10));
         }
-        let mut measured = Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, frames: 0, age: Times::default() };
+        let mut measured =
+            Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
         for camera in &cameras {
             let stats: gst::Structure = camera.filter.property("stats");
             measured.objects += stats.get::<u64>("objects").unwrap_or(0);
+            measured.encoded += stats.get::<u64>("encoded").unwrap_or(0);
             measured.frames += stats.get::<u64>("frames").unwrap_or(0);
             measured.answered -= stats.get::<u64>("errors").unwrap_or(0).min(measured.answered);
             measured.age += &lock(&camera.seen).1;
@@ -175,7 +188,7 @@ impl Bench {
         Ok(measured)
     }
 
-    fn camera(&self, number: u16, models: &str) -> Result<Camera> {
+    fn camera(&self, number: u16, models: &str, caps: &gst::Caps) -> Result<Camera> {
         let filter = gst::ElementFactory::make("unioodfilter")
             .property("model-dir", models)
             .property("stream-id", format!("cam-{number}"))
@@ -185,13 +198,7 @@ impl Bench {
         for (name, value) in self.settings.properties().into_iter().chain(self.tracking.properties()) {
             filter.set_property_from_str(name, &value);
         }
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("format", "RGB")
-            .field("width", SIZE.0.cast_signed())
-            .field("height", SIZE.1.cast_signed())
-            .field("framerate", gst::Fraction::new(i32::from(self.fps), 1))
-            .build();
-        let source = AppSrc::builder().caps(&caps).format(gst::Format::Time).is_live(true).max_bytes(0).build();
+        let source = AppSrc::builder().caps(caps).format(gst::Format::Time).is_live(true).max_bytes(0).build();
         let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().context("the element fakesink")?;
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([source.upcast_ref(), &filter, &sink])?;
@@ -248,6 +255,7 @@ struct Measured {
     sent: u64,
     answered: u64,
     objects: u64,
+    encoded: u64,
     frames: u64,
     age: Times,
 }
@@ -262,26 +270,26 @@ impl fmt::Display for Measured {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [p50, p99] = [0.5, 0.99].map(|share| self.age.quantile(share).as_millis());
-        let objects = self.objects as f64 / (self.frames as f64).max(1.0);
+        let [objects, encoded] = [self.objects, self.encoded].map(|count| count as f64 / (self.frames as f64).max(1.0));
         write!(
             f,
-            "{} cameras at {} a second, {objects:.2} objects a frame: {} of {} frames answered, age p50 {p50} ms, p99 {p99} ms",
+            "{} cameras at {} a second, {objects:.2} objects a frame, {encoded:.2} encoded: {} of {} frames answered, age p50 {p50} ms, p99 {p99} ms",
             self.streams, self.fps, self.answered, self.sent
         )
     }
 }
 
 /// The film, once for all cameras.
-fn film(fps: u16) -> Result<Vec<gst::Buffer>> {
-    let settings = film::Settings { seed: 8, width: SIZE.0, height: SIZE.1, fps: f64::from(fps), ..film::Settings::default() };
+fn film(fps: u16) -> Result<Pictures> {
+    let settings = Filming { seed: 8, width: SIZE.0, height: SIZE.1, fps: f64::from(fps), ..Filming::default() };
     let bar = console::progress(PICTURES as u64, "pictures");
     let film = Film::new(&settings)?.take(PICTURES).map(|frame| {
         bar.inc(1);
-        gst::Buffer::from_slice(frame.picture.rgb)
+        frame.picture.rgb
     });
-    let film = film.collect();
+    let pictures = Pictures::new(SIZE, fps, film);
     bar.finish_and_clear();
-    Ok(film)
+    Ok(pictures)
 }
 
 #[expect(clippy::print_stdout, reason = "these lines are the result")]

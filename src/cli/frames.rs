@@ -117,6 +117,26 @@ impl fmt::Debug for VideoFile {
     }
 }
 
+/// The first frames of a video file: so many, or as many as so many bytes hold.
+///
+/// # Errors
+/// Where it cannot be decoded, and behind Ctrl-C.
+pub(crate) fn first(path: &Path, frames: usize, bytes: usize) -> anyhow::Result<Vec<Picture>> {
+    let decode = || -> anyhow::Result<Vec<Picture>> {
+        let mut playing = Playing::start(path)?;
+        let (mut pictures, mut held) = (Vec::new(), 0);
+        while pictures.len() < frames && held < bytes && playing.next()? {
+            if let Some(taken) = &playing.last {
+                let picture = picture(&taken.sample)?;
+                held += picture.rgb.len();
+                pictures.push(picture);
+            }
+        }
+        Ok(pictures)
+    };
+    decode().with_context(|| path.display().to_string())
+}
+
 impl Taken {
     fn place(&self, at: FrameAt) -> Place {
         let (own, wanted, slack) = match (self.time, at.time) {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
+use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
     backoff::{self, Backoff},
@@ -108,6 +109,7 @@ pub(crate) fn record(
     let recorded = recorder.finish();
     let mut summary = journal.finish();
     summary.elapsed = started.elapsed();
+    summary.encoded = filter.property::<gst::Structure>("stats").get("encoded").unwrap_or(0);
     let end = match journal.failure() {
         Some(failure) => Err(failure),
         None => end.and_then(|end| recorded.map(|()| end)),

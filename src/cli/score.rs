@@ -71,7 +71,7 @@ impl Score {
     pub(crate) fn run(self) -> Result<Outcome> {
         let boxes = self.boxes.as_deref().map(GivenBoxes::read).transpose()?;
         let models = self.models.open(&self.settings)?;
-        let config = self.settings.engine(models, boxes.as_ref().map(|_| DetectorChoice::Upstream));
+        let config = self.settings.engine(models, boxes.as_ref().map(|_| DetectorChoice::Upstream))?;
         let engine = Engine::open(&config)?;
         let stream = engine.stream();
         let mut settings = self.settings.frame(&engine, self.scores.is_some())?;

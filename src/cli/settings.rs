@@ -4,7 +4,6 @@ use std::{
     num::NonZero,
     path::{Path, PathBuf},
     str::FromStr,
-    time::Duration,
 };
 
 use anyhow::Result;
@@ -14,6 +13,7 @@ use uniood::{
     engine::{self, Approximation, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Precision},
     models::{ModelSet, shipped},
     pair, track,
+    tuned::Tuned,
     vocabulary::parse_classes,
 };
 
@@ -87,12 +87,21 @@ pub(crate) struct Settings {
     pub(crate) precision: Precision,
     #[command(flatten)]
     pub(crate) leave_out: LeaveOut,
-    /// Objects that are encoded together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), default_value = "16")]
-    pub(crate) batch_size: u32,
-    /// Milliseconds that an open batch waits for more objects; -1: until it is full
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i32).range(-1..=60_000), default_value = "10", allow_negative_numbers = true)]
-    pub(crate) batch_timeout: i32,
+    /// Objects that are encoded together [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) batch_size: Option<u32>,
+    /// Milliseconds that an open batch waits for more objects; -1: until it is full [default: 10]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i32).range(-1..=60_000), allow_negative_numbers = true)]
+    pub(crate) batch_timeout: Option<i32>,
+    /// Threads of the encoder on a processor; 0: one a core [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub(crate) encoder_threads: Option<u32>,
+    /// Threads of the detector on a processor; 0: one a core [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub(crate) detector_threads: Option<u32>,
+    /// What `uniood bench --tune` wrote: these four, where they are not given
+    #[arg(long = "settings", value_name = "FILE")]
+    pub(crate) tuned_file: Option<PathBuf>,
     /// Where built graphs are kept [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) model_cache_dir: Option<PathBuf>,
@@ -209,27 +218,38 @@ pub(crate) enum Scope {
 
 impl Settings {
     /// What an engine is made of; `detector` in place of the flag where boxes come from elsewhere.
-    pub(crate) fn engine(&self, models: ModelSet, detector: Option<DetectorChoice>) -> EngineConfig {
+    ///
+    /// # Errors
+    /// Whatever a file of settings can be wrong in.
+    pub(crate) fn engine(&self, models: ModelSet, detector: Option<DetectorChoice>) -> Result<EngineConfig> {
+        let tuned = self.tuned().or_file(self.tuned_file.as_deref())?;
         let flag = || match self.detector.as_deref() {
             None => DetectorChoice::Set,
             Some("frame") => DetectorChoice::Frame,
             Some(file) => DetectorChoice::File(file.into()),
         };
-        EngineConfig {
+        Ok(EngineConfig {
             models,
             detector: detector.unwrap_or_else(flag),
             device: self.device.clone(),
             precision: self.precision,
-            batch_size: self.batch_size as usize,
-            batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
+            batch_size: tuned.batch_size(),
+            batch_timeout: tuned.batch_timeout(),
             cache_dir: self.model_cache_dir.clone(),
-            threads: None,
-        }
+            threads: tuned.threads(),
+        })
+    }
+
+    /// What was given of the settings that a file may have.
+    pub(crate) const fn tuned(&self) -> Tuned {
+        let Self { batch_size, batch_timeout, encoder_threads, detector_threads, .. } = *self;
+        Tuned { batch_size, batch_timeout, encoder_threads, detector_threads }
     }
 
     /// The element's properties, by name, as text; those that were not given keep the element's default.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
         let text = |value: &dyn ToString| Some(value.to_string());
+        let given = |value: &Option<u32>| value.map(|value| value.to_string());
         let named = [
             ("detector", self.detector.clone()),
             ("classes", self.classes.clone()),
@@ -242,8 +262,11 @@ impl Settings {
             ("scope", self.scope.to_possible_value().map(|value| value.get_name().to_owned())),
             ("device", text(&self.device)),
             ("precision", text(&self.precision)),
-            ("batch-size", text(&self.batch_size)),
-            ("batch-timeout", text(&self.batch_timeout)),
+            ("batch-size", given(&self.batch_size)),
+            ("batch-timeout", self.batch_timeout.as_ref().and_then(|timeout| text(timeout))),
+            ("encoder-threads", given(&self.encoder_threads)),
+            ("detector-threads", given(&self.detector_threads)),
+            ("settings", self.tuned_file.as_ref().map(|file| file.to_string_lossy().into_owned())),
             ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
         ];
         named

@@ -12,6 +12,8 @@ use uniood::{
 pub(crate) struct Summary {
     pub(crate) frames: u64,
     pub(crate) objects: u64,
+    /// Of them, the ones that were sent through the encoder; the others kept their track's verdict.
+    pub(crate) encoded: u64,
     pub(crate) ood: u64,
     pub(crate) unscored: u64,
     /// Frames that went on unscored.
@@ -56,6 +58,7 @@ impl AddAssign for Summary {
     fn add_assign(&mut self, other: Self) {
         self.frames += other.frames;
         self.objects += other.objects;
+        self.encoded += other.encoded;
         self.ood += other.ood;
         self.unscored += other.unscored;
         self.failed += other.failed;
@@ -88,12 +91,13 @@ impl fmt::Display for Summary {
         }
         writeln!(
             f,
-            "  objects   {}: {} ID, {} OOD, {} unscored; {:.1} scored a second",
+            "  objects   {}: {} ID, {} OOD, {} unscored; {:.1} scored a second, {} encoded",
             self.objects,
             scored - self.ood,
             self.ood,
             self.unscored,
-            scored as f64 / seconds
+            scored as f64 / seconds,
+            self.encoded
         )?;
         let left_out = if self.crops_left_out > 0 { format!(", {} left out (--crops)", self.crops_left_out) } else { String::new() };
         writeln!(f, "  crops     {}{left_out}", self.crops)?;

@@ -151,8 +151,8 @@ impl Tune {
 
     fn table(&self, tuned: &Tuned, classes: usize) {
         for candidate in &tuned.curve.candidates {
-            let steps = candidate.steps.map_or_else(|| "plain CLIP".to_owned(), |steps| format!("{steps} steps"));
-            say(&format!("  {steps:12} AUROC {:.2}  FPR95 {:.1}", candidate.auroc * 100.0, candidate.fpr95 * 100.0));
+            let name = candidate.steps.map_or_else(|| "plain CLIP".to_owned(), |steps| format!("{steps} steps × {}", candidate.strength));
+            say(&format!("  {name:16} AUROC {:.2}  FPR95 {:.1}", candidate.auroc * 100.0, candidate.fpr95 * 100.0));
         }
         say(&format!("{}: {classes} classes, {} objects, threshold {:.4}", self.out.display(), tuned.objects, tuned.threshold));
         say(&gained(tuned));
@@ -230,9 +230,19 @@ impl Tune {
     }
 }
 
-/// What came of it, for programs: fractions, `steps: null` is plain CLIP.
+/// What came of it, for programs: fractions, `steps: null` (and strength 0) is plain CLIP.
 fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings, labels: Option<&PseudoLabels>) -> Value {
-    let candidate = |one: &Candidate| json!({"steps": one.steps, "auroc": one.auroc, "fpr95": one.fpr95, "auroc_of_folds": one.of_folds});
+    let candidate = |one: &Candidate| {
+        json!({
+            "steps": one.steps,
+            "strength": one.strength,
+            "auroc": one.auroc,
+            "fpr95": one.fpr95,
+            "auroc_own_class_out": one.own_class_out,
+            "auroc_classes_out": one.classes_out,
+            "auroc_of_folds": one.of_folds,
+        })
+    };
     let (gain, error) = tuned.curve.gain();
     json!({
         "schema": "uniood.tune/1",
@@ -242,7 +252,7 @@ fn summary(name: &str, tuned: &Tuned, classes: &[String], settings: &Settings, l
         "seed": settings.seed,
         "objects": tuned.objects,
         "candidates": tuned.curve.candidates.iter().map(candidate).collect::<Vec<_>>(),
-        "taken": tuned.curve.taken().steps,
+        "taken": {"steps": tuned.curve.taken().steps, "strength": tuned.curve.taken().strength},
         "gain": {"auroc": gain, "standard_error": error},
         "threshold": tuned.threshold,
         "pseudo": labels.map(|labels| json!({"margin": labels.margin, "objects": labels.counts.iter().cloned().collect::<BTreeMap<_, _>>(), "unsure": labels.unsure})),

@@ -1,6 +1,6 @@
 //! What an engine is made of.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use super::{Device, Precision};
 use crate::models::ModelSet;
@@ -22,8 +22,37 @@ pub struct EngineConfig {
     pub batch_timeout: Option<Duration>,
     /// Where built graphs are kept; `None`: the user's cache.
     pub cache_dir: Option<PathBuf>,
-    /// Threads of the encode session; `None`: one a core.
-    pub threads: Option<usize>,
+    /// Threads of the models on a processor; `None`: one a core for each of them.
+    pub threads: Option<Threads>,
+}
+
+/// Threads of the models on a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Threads {
+    /// Of the encoder; `None`: one a core.
+    pub encoder: Option<NonZero<usize>>,
+    /// Of the detector; `None`: one a core.
+    pub detector: Option<NonZero<usize>>,
+}
+
+impl Threads {
+    /// So many for each; 0: one a core.
+    #[must_use]
+    pub const fn each(number: usize) -> Self {
+        Self { encoder: NonZero::new(number), detector: NonZero::new(number) }
+    }
+}
+
+impl EngineConfig {
+    /// Threads of the encoder, as [`super::Session`] takes them.
+    pub(super) fn encoder_threads(&self) -> Option<usize> {
+        self.threads?.encoder.map(NonZero::get)
+    }
+
+    /// Threads of the detector.
+    pub(super) fn detector_threads(&self) -> Option<usize> {
+        self.threads?.detector.map(NonZero::get)
+    }
 }
 
 /// Where boxes come from.

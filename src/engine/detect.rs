@@ -161,7 +161,7 @@ fn tasks(submitted: Submitted, detections: Option<Vec<Detection>>, spent: Timing
         let sole = objects.iter().max_by(|a, b| a.detection.confidence.total_cmp(&b.detection.confidence)).map(|object| object.rect);
         wanted.extend(sole.or_else(|| Rect::whole(width, height)).map(|rect| (Slot::Image, rect, false)));
     }
-    let mut answer = Answer { image: failed_image(scope), timings: spent, ended, ..Answer::default() };
+    let mut answer = Answer { image: failed_image(scope), timings: spent, encoded: wanted.len(), ended, ..Answer::default() };
     if scope != Scope::Image {
         answer.objects = objects;
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView4, Axis, IxDyn};
 
-use super::{DetectorChoice, EngineConfig, Input, Session, owlv2};
+use super::{DetectorChoice, Device, EngineConfig, Input, Session, owlv2, tensorrt::Plan};
 use crate::{
     Error, Result,
     detect::{Companion, Detection, DetectorSpec, Mapping, Selection, decode, preprocess},
@@ -15,6 +15,10 @@ use crate::{
 
 /// Frames in one run of a detector whose batch is dynamic.
 const FRAMES: usize = 8;
+
+/// Threads of a processor that one frame keeps busy: more frames at once would take no less time each, and the first would wait for
+/// the last.
+const THREADS_A_FRAME: usize = 4;
 
 /// A detector ready to run.
 pub struct Detector {
@@ -65,7 +69,8 @@ impl Detector {
                 ));
             }
             (false, _) => {
-                let session = Session::from_file("detect", path, &config.device, config.threads)?;
+                let session =
+                    Session::planned("detect", path, &config.device, config.detector_threads(), &Plan::of_detector(config, FRAMES))?;
                 let spec = DetectorSpec::new(path, manifest, session.inputs(), session.outputs())?;
                 (session, spec, None)
             }
@@ -128,6 +133,7 @@ fn frames(path: &Path, session: &Session, spec: &DetectorSpec) -> Result<usize> 
         Some(Some(fixed)) => {
             Err(Error::model_set(path, "input", format!("{fixed} frames at once"), "1 or any number; export the detector so"))
         }
+        _ if *session.device() == Device::Cpu => Ok(session.threads().div_ceil(THREADS_A_FRAME).clamp(1, FRAMES)),
         _ => Ok(FRAMES),
     }
 }

@@ -71,20 +71,29 @@ impl Device {
     /// [`Error::Device`] where it has not; [`Error::Runtime`] where there is no ONNX Runtime.
     pub fn usable(&self) -> Result<()> {
         super::Runtime::get()?;
-        self.providers(1).map(drop)
+        self.providers(1, None).map(drop)
     }
 
-    /// The execution providers of this device, the best first; none for the processor. `threads` are for those that have threads of their own.
+    /// Where runs what TensorRT is not asked to compile: it would take minutes for a text tower that runs once.
+    pub(super) fn uncompiled(&self) -> Self {
+        match self {
+            Self::TensorRt(index) => Self::Cuda(*index),
+            other => other.clone(),
+        }
+    }
+
+    /// The execution providers of this device, the best first; none for the processor. `threads` are for those that have threads of their own, `tensorrt`
+    /// is what TensorRT is told of the model.
     ///
     /// # Errors
     /// [`Error::Device`] where the loaded ONNX Runtime was built without them.
-    pub(super) fn providers(&self, threads: usize) -> Result<Vec<ExecutionProviderDispatch>> {
+    pub(super) fn providers(&self, threads: usize, tensorrt: Option<ep::TensorRT>) -> Result<Vec<ExecutionProviderDispatch>> {
         let cuda = |index: u32| ep::CUDA::default().with_device_id(index.cast_signed()).build().error_on_failure();
         let (available, package, providers) = match self {
             Self::Auto | Self::Cpu => return Ok(Vec::new()),
             Self::Cuda(index) => (ep::CUDA::is_available(), "onnxruntime-gpu", vec![cuda(*index)]),
             Self::TensorRt(index) => {
-                let tensorrt = ep::TensorRT::default().with_device_id(index.cast_signed()).build().error_on_failure();
+                let tensorrt = tensorrt.unwrap_or_default().with_device_id(index.cast_signed()).build().error_on_failure();
                 (ep::TensorRT::is_available(), "onnxruntime-gpu", vec![tensorrt, cuda(*index)])
             }
             Self::OpenVino(name) => {

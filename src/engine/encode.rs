@@ -10,6 +10,7 @@ use super::{
     cache,
     ending::Terminator,
     shared::{Rows, SharedEncoder},
+    tensorrt::Plan,
 };
 use crate::{
     Error, Result,
@@ -121,7 +122,10 @@ fn pairs(config: &EngineConfig, shortlist: bool) -> Result<Session> {
     let kind = cache::kind(if shortlist { "vision-shortlist" } else { "vision" }, numbers);
     let write = if shortlist { graph::write_shortlist } else { graph::write_vision };
     let path = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| write(models, numbers, path))?;
-    Session::from_file("encode", &path, &device, config.threads)
+    if shortlist {
+        return Session::from_file("encode", &path, &device.uncompiled(), config.encoder_threads());
+    }
+    Session::planned("encode", &path, &device, config.encoder_threads(), &Plan::of_pairs(config))
 }
 
 /// Runs until the batch stage is done or another is gone.

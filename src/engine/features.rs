@@ -304,7 +304,7 @@ impl Store {
     fn session(&mut self, config: &EngineConfig) -> Result<&mut Session> {
         Ok(match &mut self.session {
             Some(session) => session,
-            none => none.insert(Session::from_file("encode", &self.graph, &self.device, config.threads)?),
+            none => none.insert(Session::from_file("encode", &self.graph, &self.device.uncompiled(), config.encoder_threads())?),
         })
     }
 }

@@ -104,6 +104,8 @@ pub struct Answer {
     pub image: Option<Verdict>,
     /// Where the time went.
     pub timings: Timings,
+    /// Objects of it that were sent through the encoder, the frame itself included where the scope asks for its verdict.
+    pub encoded: usize,
     /// Tracks that ended with this frame.
     pub ended: Vec<u64>,
     /// Why the frame went on unscored.

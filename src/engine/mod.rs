@@ -30,6 +30,7 @@ mod shared;
 mod stages;
 mod stream;
 mod task;
+mod tensorrt;
 mod texts;
 mod tower;
 mod turns;
@@ -49,7 +50,7 @@ use std::{
 
 use crossbeam_channel::never;
 
-pub use config::{DetectorChoice, EngineConfig};
+pub use config::{DetectorChoice, EngineConfig, Threads};
 pub use detector::Detector;
 pub use device::Device;
 pub use features::{FeatureEncoder, Pair};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{EngineConfig, Session, cache, texts};
+use super::{EngineConfig, Session, cache, tensorrt::Plan, texts};
 use crate::{
     Error, Result,
     detect::DetectorSpec,
@@ -41,7 +41,7 @@ pub(super) fn open(config: &EngineConfig, dir: &Path, manifest: &DetectorManifes
     let kind = if names { "owlv2-names" } else { "owlv2" };
     let path =
         cache::graph(config.cache_dir.as_deref(), kind, &cache::clip_sources(dir), |path| graph::write_owlv2(dir, &model, names, path))?;
-    let session = Session::from_file("detect", &path, &config.device, config.threads)?;
+    let session = Session::planned("detect", &path, &config.device, config.detector_threads(), &Plan::of_detector(config, 1))?;
     Ok((session, DetectorSpec::owlv2(&model, labels), queries))
 }
 
@@ -51,6 +51,6 @@ fn queries(config: &EngineConfig, dir: &Path, model: &Owlv2Config, prompt: &str,
     let tokens = Tokenizer::open(dir, &model.clip.text)?.encode(&prompts(labels, &[prompt]).remove(0))?;
     let sources = cache::clip_sources(dir);
     let path = cache::graph(config.cache_dir.as_deref(), "owlv2-text", &sources, |path| graph::write_owlv2_text(dir, model, path))?;
-    let mut session = Session::from_file("text", &path, &config.device, config.threads)?;
+    let mut session = Session::from_file("text", &path, &config.device.uncompiled(), config.detector_threads())?;
     Ok(unit_rows(&texts::encoded(&mut session, &tokens)?.text_embedding))
 }

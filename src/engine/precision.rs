@@ -39,6 +39,9 @@ impl FromStr for Precision {
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
+            "bf16" => Err(Error::Setting(
+                "precision bf16 is not one of ours: ONNX Runtime has it on Arm processors alone; use auto, fp32, fp16 or int8".to_owned(),
+            )),
             _ => Err(Error::Setting(format!("precision `{text}` is unknown; use auto, fp32, fp16 or int8"))),
         }
     }
@@ -51,13 +54,19 @@ impl Precision {
     /// [`Error::Setting`] where the device cannot compute in it.
     pub fn on(self, device: &Device) -> Result<(Numbers, Device)> {
         match (self, device) {
-            (Self::Auto | Self::Fp32, device) => Ok((Numbers::Fp32, device.clone())),
+            // TensorRT takes the graph in fp32 and computes in fp16.
+            (Self::Fp16, Device::TensorRt(_)) | (Self::Auto | Self::Fp32, _) => Ok((Numbers::Fp32, device.clone())),
             (Self::Int8, Device::Auto | Device::Cpu) => Ok((Numbers::Int8, Device::Cpu)),
             (Self::Int8, device) => Err(Error::Setting(format!(
                 "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
             ))),
+            (Self::Fp16, Device::Cpu) => Err(Error::Setting(
+                "precision fp16 cannot be had on device cpu: ONNX Runtime computes it in 32 bits there, with casts around every node, no faster than \
+                 fp32; use fp32, or int8, which is the faster one on a processor"
+                    .to_owned(),
+            )),
             (Self::Fp16, device) => Err(Error::Setting(format!(
-                "precision fp16 cannot be had on device {device} in this version; use fp32, or int8, which is the faster one on a processor"
+                "precision fp16 cannot be had on device {device}; use device tensorrt, or precision fp32 (on a processor int8 is the faster one)"
             ))),
         }
     }
@@ -81,6 +90,7 @@ mod tests {
     fn a_device_computes_in_what_was_asked_for_or_says_that_it_cannot() {
         assert_eq!(Precision::Auto.on(&Device::Cuda(1)).unwrap(), (Numbers::Fp32, Device::Cuda(1)));
         assert_eq!(Precision::Int8.on(&Device::Auto).unwrap(), (Numbers::Int8, Device::Cpu));
+        assert_eq!(Precision::Fp16.on(&Device::TensorRt(0)).unwrap(), (Numbers::Fp32, Device::TensorRt(0)));
         for (precision, device) in
             [(Precision::Int8, Device::Cuda(0)), (Precision::Int8, Device::OpenVino("CPU".to_owned())), (Precision::Fp16, Device::Cpu)]
         {

@@ -61,8 +61,9 @@ fn difference(ours: &EngineConfig, theirs: &EngineConfig) -> Option<(&'static st
 }
 
 /// What an engine is made of, in the words of the element's properties.
-fn named(config: &EngineConfig) -> [(&'static str, String); 8] {
+fn named(config: &EngineConfig) -> [(&'static str, String); 9] {
     let path = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let threads = |number: Option<usize>| number.map_or_else(|| "one a core".to_owned(), |number| number.to_string());
     let detector = match &config.detector {
         DetectorChoice::Set => "the set's".to_owned(),
         DetectorChoice::File(file) => path(file),
@@ -77,7 +78,8 @@ fn named(config: &EngineConfig) -> [(&'static str, String); 8] {
         ("batch-size", config.batch_size.to_string()),
         ("batch-timeout", config.batch_timeout.map_or_else(|| "-1".to_owned(), |timeout| timeout.as_millis().to_string())),
         ("model-cache-dir", config.cache_dir.as_deref().map_or_else(|| "the user's cache".to_owned(), path)),
-        ("threads", config.threads.map_or_else(|| "one a core".to_owned(), |threads| threads.to_string())),
+        ("encoder-threads", threads(config.encoder_threads())),
+        ("detector-threads", threads(config.detector_threads())),
     ]
 }
 

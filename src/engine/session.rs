@@ -4,13 +4,14 @@ use std::{
     borrow::Cow,
     fmt, fs,
     num::NonZero,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
 };
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
 use ort::{
+    ep,
     session::{RunOptions, SelectedOutputMarker, Session as OrtSession, SessionInputValue, SessionOutputs, builder::SessionBuilder},
     value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType},
 };
@@ -19,6 +20,7 @@ use super::{
     Device,
     ending::{Options, Terminator},
     runtime::Runtime,
+    tensorrt::{self, Fed, Plan},
 };
 use crate::{Error, Result};
 
@@ -95,7 +97,16 @@ impl Session {
     /// [`Error::Device`] where the device cannot be had, [`Error::Runtime`] where ONNX Runtime is missing.
     pub fn from_file(stage: &'static str, model: &Path, device: &Device, threads: Option<usize>) -> Result<Self> {
         fs::File::open(model).map_err(Error::file("read", model))?;
-        Self::create(stage, device, threads, |builder| builder.commit_from_file(model), model)
+        Self::create(stage, device, threads, |builder| builder.commit_from_file(model), model, None)
+    }
+
+    /// Loads a model file, of which TensorRT, where it is the device, makes an engine as `plan` says.
+    ///
+    /// # Errors
+    /// As [`Session::from_file`].
+    pub(super) fn planned(stage: &'static str, model: &Path, device: &Device, threads: Option<usize>, plan: &Plan) -> Result<Self> {
+        fs::File::open(model).map_err(Error::file("read", model))?;
+        Self::create(stage, device, threads, |builder| builder.commit_from_file(model), model, Some(plan))
     }
 
     /// Loads a model from memory; `name` stands in messages.
@@ -103,7 +114,7 @@ impl Session {
     /// # Errors
     /// As [`Session::from_file`].
     pub fn from_bytes(stage: &'static str, name: &Path, model: &[u8], device: &Device, threads: Option<usize>) -> Result<Self> {
-        Self::create(stage, device, threads, |builder| builder.commit_from_memory(model), name)
+        Self::create(stage, device, threads, |builder| builder.commit_from_memory(model), name, None)
     }
 
     fn create(
@@ -112,6 +123,7 @@ impl Session {
         threads: Option<usize>,
         commit: impl Fn(&mut SessionBuilder) -> ort::Result<OrtSession>,
         name: &Path,
+        plan: Option<&Plan>,
     ) -> Result<Self> {
         // TensorRT's builder is not thread-safe, and two loads at once would double the peak of memory.
         static CREATING: Mutex<()> = Mutex::new(());
@@ -120,15 +132,25 @@ impl Session {
         let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         let mut refusal = None;
         for candidate in device.candidates() {
-            let mut builder = match builder_for(runtime, &candidate, threads) {
-                Ok(builder) => builder,
+            let planned = match (&candidate, plan) {
+                (Device::TensorRt(index), Some(plan)) if candidate.usable().is_ok() => {
+                    Some((plan, engine(runtime, *index, stage, name, plan, &commit)?))
+                }
+                _ => None,
+            };
+            let (mut builder, folder) = match builder_for(runtime, &candidate, threads, planned) {
+                Ok(ready) => ready,
                 Err(error) => {
                     tracing::info!("{error}");
                     refusal = Some(error);
                     continue;
                 }
             };
-            let inner = commit(&mut builder).map_err(|error| match error.code() {
+            let committed = match &folder {
+                Some(folder) => tensorrt::patiently(stage, folder, || commit(&mut builder)),
+                None => commit(&mut builder),
+            };
+            let inner = committed.map_err(|error| match error.code() {
                 ort::ErrorCode::ExecutionProviderFailure => candidate.refused(error.to_string()),
                 _ if error.to_string().contains(NO_FALLBACK) || error.to_string().contains("CPU EP has been explicitly disabled") => {
                     candidate.refused("it has no such device, or does not take the whole model; name another device, or use cpu")
@@ -302,13 +324,37 @@ impl<'a> Contiguous<'a> {
     }
 }
 
-/// A builder for one device, its execution providers registered.
-fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<SessionBuilder> {
-    let providers = device.providers(threads)?;
+/// TensorRT's provider for a model, told of the shapes that its inputs have, and the folder of its engine.
+fn engine(
+    runtime: &Runtime,
+    index: u32,
+    stage: &str,
+    model: &Path,
+    plan: &Plan,
+    commit: impl Fn(&mut SessionBuilder) -> ort::Result<OrtSession>,
+) -> Result<(ep::TensorRT, PathBuf)> {
+    let (mut builder, _) = builder_for(runtime, &Device::Cpu, 1, None)?;
+    let unopened =
+        |error: ort::Error| Error::content(model, format!("not an ONNX model that can run here ({})", one_line(&error.to_string())));
+    let read = commit(&mut builder).map_err(unopened)?;
+    plan.provider(index, stage, model, &read.inputs().iter().map(Fed::of).collect::<Vec<_>>())
+}
+
+/// A builder for one device, its execution providers registered, and the folder of TensorRT's engine where it is `planned`.
+fn builder_for(
+    runtime: &Runtime,
+    device: &Device,
+    threads: usize,
+    planned: Option<(&Plan, (ep::TensorRT, PathBuf))>,
+) -> Result<(SessionBuilder, Option<PathBuf>)> {
+    let whole = planned.as_ref().is_some_and(|(plan, _)| plan.whole);
+    let (tensorrt, folder) = planned.map(|(_, engine)| engine).unzip();
+    let providers = device.providers(threads, tensorrt)?;
     let option = |error: ort::Error<SessionBuilder>| Error::Runtime(format!("a session option was refused: {error}"));
     // ONNX Runtime takes OpenVINO with a device that is not there for nothing, and would run all on its own.
-    let alone = if matches!(device, Device::OpenVino(_)) { "1" } else { "0" };
-    OrtSession::builder(runtime.environment())
+    // Of our own graph TensorRT and CUDA take every node; that it stays so is asked for, too.
+    let alone = if matches!(device, Device::OpenVino(_)) || whole { "1" } else { "0" };
+    let builder = OrtSession::builder(runtime.environment())
         .map_err(|error| Error::Runtime(format!("no session could be started: {error}")))?
         .with_intra_threads(threads)
         .map_err(option)?
@@ -321,7 +367,8 @@ fn builder_for(runtime: &Runtime, device: &Device, threads: usize) -> Result<Ses
         .with_config_entry(NO_FALLBACK, alone)
         .map_err(option)?
         .with_execution_providers(providers)
-        .map_err(|error| device.refused(format!("{}; install its driver and libraries, or use cpu", one_line(&error.to_string()))))
+        .map_err(|error| device.refused(format!("{}; install its driver and libraries, or use cpu", one_line(&error.to_string()))))?;
+    Ok((builder, folder))
 }
 
 fn ports(outlets: &[Outlet]) -> Vec<Port> {

@@ -33,7 +33,7 @@ pub fn encodings<S: AsRef<str>>(config: &EngineConfig, classes: &[S]) -> Result<
     let tokens = prompts(&names, &models.manifest.templates).iter().map(|prompts| tokenizer.encode(prompts)).collect::<Result<Vec<_>>>()?;
     let sources = cache::clip_sources(&models.clip_dir());
     let path = cache::graph(config.cache_dir.as_deref(), "text", &sources, |path| graph::write_text(models, path))?;
-    let mut session = Session::from_file("text", &path, &config.device, config.threads)?;
+    let mut session = Session::from_file("text", &path, &config.device.uncompiled(), config.encoder_threads())?;
     tokens.iter().map(|tokens| encoded(&mut session, tokens)).collect()
 }
 

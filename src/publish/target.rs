@@ -41,12 +41,6 @@ impl Target {
         Self { ca: Some(ca.to_owned()), ..self }
     }
 
-    /// Whether the connection is over TLS.
-    #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.kind == Kind::Mqtts
-    }
-
     pub(super) fn broker(&self) -> Result<Box<dyn Broker>> {
         Ok(match self.kind {
             Kind::Mqtt => Box::new(Mqtt::new(self, None)),

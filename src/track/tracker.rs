@@ -71,7 +71,6 @@ pub(crate) enum Turn {
 struct Due {
     object: usize,
     track: Option<usize>,
-    signature: Option<Signature>,
 }
 
 /// What a frame came to.
@@ -123,6 +122,7 @@ impl Tracker {
         for track in &mut self.tracks {
             (0..passed).for_each(|_| track.motion.advance());
         }
+        let looked = seen.is_some();
         let mut objects = match seen {
             Some(seen) => self.found(ids, frame, follow, seen),
             None => self.carried(frame),
@@ -130,7 +130,7 @@ impl Tracker {
         // Not before boxes were looked at: what should be outside by now may still show its edge.
         self.retain(&mut ended, |track| !track.lost || Rect::cover(&track.motion.bbox(), frame.width(), frame.height()).is_some());
         self.forget_the_longest_lost(&mut ended);
-        self.turns(frame, follow, most, &mut objects);
+        self.turns(frame, follow, most, looked, &mut objects);
         Step { objects, ended }
     }
 
@@ -209,29 +209,30 @@ impl Tracker {
     }
 
     /// Decides who is scored: of those that are due, the `most` most confident.
-    fn turns(&mut self, frame: &Frame<'_>, follow: &Follow, most: usize, objects: &mut [Followed]) {
+    fn turns(&mut self, frame: &Frame<'_>, follow: &Follow, most: usize, looked: bool, objects: &mut [Followed]) {
         let interval = follow.settings.reclassify_interval;
         let mut due: Vec<Due> = Vec::new();
         for (index, object) in objects.iter_mut().enumerate() {
             let Some(at) = object.track.and_then(|id| self.tracks.iter().position(|track| track.id == id)) else {
-                due.push(Due { object: index, track: None, signature: None });
+                due.push(Due { object: index, track: None });
                 continue;
             };
             let scoring = &mut self.tracks[at].scoring;
-            let signature = (interval != 1).then(|| Signature::of(frame, object.rect));
-            if scoring.is_due(follow.number, interval, object.rect, signature.as_ref()) {
-                due.push(Due { object: index, track: Some(at), signature });
+            if looked {
+                scoring.found(object.rect, (interval != 1).then(|| Signature::of(frame, object.rect)));
+            }
+            if scoring.is_due(follow.number, interval, looked) {
+                due.push(Due { object: index, track: Some(at) });
             }
             if scoring.began() {
                 object.turn = Turn::Keep;
             }
         }
         due.sort_by(|a, b| objects[b.object].detection.confidence.total_cmp(&objects[a.object].detection.confidence));
-        for Due { object, track, signature } in due.into_iter().take(most) {
-            let object = &mut objects[object];
-            object.turn = Turn::Score;
+        for Due { object, track } in due.into_iter().take(most) {
+            objects[object].turn = Turn::Score;
             if let Some(at) = track {
-                self.tracks[at].scoring.scored(follow.number, object.rect, signature);
+                self.tracks[at].scoring.scored(follow.number);
             }
         }
     }
@@ -286,6 +287,11 @@ mod tests {
                 tracks.tracker.lock().unwrap().step(&tracks.ids, &self.picture.frame(), &self.follow, &self.vocabulary, self.most, seen);
             self.follow.number += 1;
             step
+        }
+
+        /// Everything looks different from now on.
+        fn repaint(&mut self) {
+            self.picture.rgb.iter_mut().enumerate().for_each(|(at, level)| *level = if at % 3 == 0 { 200 } else { 30 });
         }
     }
 
@@ -384,19 +390,61 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_that_has_grown_or_looks_different_is_scored_three_times_again() {
+    fn a_crop_that_has_grown_is_scored_twice_again_and_one_that_looks_different_three_times() {
         let mut stream = stream(Method::Iou, 1, 0);
         let scored =
             |stream: &mut Stream, bbox, frames: usize| (0..frames).filter(|_| turns(&stream.show(&[bbox])) == [Turn::Score]).count();
         let (small, large) = (BBox { x: 50.0, y: 50.0, w: 40.0, h: 40.0 }, BBox { x: 45.0, y: 45.0, w: 58.0, h: 58.0 });
         assert_eq!(scored(&mut stream, small, 10), 3);
-        assert_eq!(scored(&mut stream, large, 10), 3);
+        assert_eq!(scored(&mut stream, large, 10), 2);
         assert_eq!(scored(&mut stream, small, 10), 0, "one that has shrunk shows no more");
-        for (at, level) in stream.picture.rgb.iter_mut().enumerate() {
-            *level = if at % 3 == 0 { 200 } else { 30 };
-        }
+        assert_eq!(scored(&mut stream, large, 10), 0, "as large as it was scored once");
+        stream.repaint();
+        assert_eq!(scored(&mut stream, small, 1), 0, "something may have passed in front");
         assert_eq!(scored(&mut stream, small, 10), 3);
+        assert_eq!(scored(&mut stream, large, 10), 2, "the new thing was not yet scored as large");
         assert_eq!(stream.follow.tracks.ids.next(), 2, "it is one track");
+    }
+
+    #[test]
+    fn what_passes_in_front_of_a_track_for_one_look_changes_nothing() {
+        let mut stream = stream(Method::Iou, 1, 0);
+        (0..5).for_each(|_| drop(stream.show(&[at(50.0, 50.0)])));
+        let plain = stream.picture.rgb.clone();
+        stream.repaint();
+        assert_eq!(turns(&stream.show(&[at(50.0, 50.0)])), [Turn::Keep]);
+        stream.picture.rgb = plain;
+        (0..5).for_each(|_| assert_eq!(turns(&stream.show(&[at(50.0, 50.0)])), [Turn::Keep]));
+    }
+
+    #[test]
+    fn between_looks_nothing_is_scored_but_what_the_interval_asks_for() {
+        for (interval, wanted) in [(0, vec![0, 3, 6]), (5, vec![0, 3, 6, 11, 16]), (1, (0..20).collect())] {
+            let mut stream = stream(Method::Sort, 3, interval);
+            let mut scored = Vec::new();
+            for number in 0..20 {
+                let step = if stream.follow.looks() { stream.show(&[at(50.0, 50.0)]) } else { stream.step(None) };
+                if turns(&step) == [Turn::Score] {
+                    scored.push(number);
+                }
+            }
+            assert_eq!(scored, wanted, "every {interval}");
+        }
+    }
+
+    #[test]
+    fn looks_of_carried_boxes_are_no_evidence() {
+        let mut stream = stream(Method::Sort, 3, 0);
+        let plain = stream.picture.rgb.clone();
+        for number in 0..30 {
+            let looks = stream.follow.looks();
+            stream.picture.rgb.clone_from(&plain);
+            if !looks {
+                stream.repaint();
+            }
+            let step = if looks { stream.show(&[at(50.0, 50.0)]) } else { stream.step(None) };
+            assert_eq!(turns(&step) == [Turn::Score], [0, 3, 6].contains(&number), "frame {number}");
+        }
     }
 
     #[test]

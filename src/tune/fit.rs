@@ -11,7 +11,7 @@ use super::{
     context::{Company, ContextNet},
     head::{Branch, Head, Layer, Mixed},
     losses::{cross_entropy, leave_own_class_out, omega},
-    recipe::{DECAY, Recipe, WARM_UP, World, loss_of},
+    recipe::{DECAY, Recipe, WARM_UP, World, loss_of, positions},
     rng::{Purpose, Rng},
     samples::{Samples, indices, own},
     shift,
@@ -21,6 +21,9 @@ use crate::Result;
 
 /// Numbers of steps to choose among.
 const STEPS: [usize; 8] = [0, 10, 20, 30, 40, 60, 80, 120];
+
+/// Shares of what training adds to choose among. What ten shots teach is often right in direction and too much in size.
+const STRENGTHS: [f32; 4] = [0.25, 0.5, 0.75, 1.0];
 
 const RATE: f64 = 3e-4;
 
@@ -84,10 +87,11 @@ impl DefaultRecipe {
 impl Recipe for DefaultRecipe {
     type Fitted = Fitted;
 
-    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Fitted)>> {
-        let mut hidden = self.hidden.of(shots)?;
-        let own = own(&hidden.classes, self.world.text.dim(0).map_err(failed)?, DType::F32)?;
-        let mut second = Second::start(&self.world, &hidden, &self.start)?;
+    fn fit(&self, shots: &[usize], listed: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Fitted)>> {
+        let world = self.world.listing(listed)?;
+        let mut hidden = self.hidden.of(shots)?.listing(listed)?;
+        let own = own(&hidden.classes, listed.len(), DType::F32)?;
+        let mut second = Second::start(&world, &hidden, &self.start)?;
         let mut variables = Vec::new();
         for layer in [&mut second.target, &mut second.background] {
             layer.train(&mut variables).map_err(failed)?;
@@ -107,7 +111,7 @@ impl Recipe for DefaultRecipe {
                 break;
             }
             let background = hidden.partly_alone(&self.start.background, &mut rng).map_err(failed)?;
-            let loss = self.loss(&hidden, &background, &second, &own).map_err(failed)?;
+            let loss = loss(&world, &hidden, &background, &second, &own).map_err(failed)?;
             each(step, loss_of(&loss, step)?)?;
             #[expect(clippy::cast_precision_loss, reason = "the first few steps")]
             let rate = RATE * ((step + 1) as f64 / WARM_UP as f64).min(1.0);
@@ -116,10 +120,17 @@ impl Recipe for DefaultRecipe {
         Ok(kept)
     }
 
-    fn omega(&self, Fitted { second, net }: &Fitted, shots: &[usize]) -> Result<Array2<f32>> {
+    fn weakened(&self, Fitted { second, net }: &Fitted, strength: f32) -> Result<Fitted> {
+        Ok(Fitted { second: second.weakened(strength.into()).map_err(failed)?, net: net.clone() })
+    }
+
+    fn omegas(&self, Fitted { second, net }: &Fitted, shots: &[usize]) -> Result<Vec<Array2<f32>>> {
         let hidden = self.hidden.of(shots)?.with(net.as_ref());
         let listed = hidden.listed(&self.start.background);
-        array(&listed.and_then(|listed| second.omega(&self.world, &hidden, &listed)).map_err(failed)?)
+        let change = listed.and_then(|listed| second.change(&hidden, &listed)).map_err(failed)?;
+        let with =
+            |strength: f32| array(&(&change * f64::from(strength)).and_then(|change| hidden.omega(&self.world, &change)).map_err(failed)?);
+        STRENGTHS.into_iter().map(with).collect()
     }
 
     fn context(&self, fitted: &Fitted) -> Result<Option<Array1<f32>>> {
@@ -137,14 +148,15 @@ impl Recipe for DefaultRecipe {
     fn steps(&self) -> &'static [usize] {
         &STEPS
     }
+
+    fn strengths(&self) -> &'static [f32] {
+        &STRENGTHS
+    }
 }
 
-impl DefaultRecipe {
-    fn loss(&self, hidden: &Hidden, background: &Tensor, second: &Second, own: &Tensor) -> candle_core::Result<Tensor> {
-        let omega = second.omega(&self.world, hidden, background)?;
-        let scale = self.world.scale;
-        cross_entropy(&(&omega * scale)?, own)? + leave_own_class_out(&omega, own, scale)?
-    }
+fn loss(world: &World, hidden: &Hidden, background: &Tensor, second: &Second, own: &Tensor) -> candle_core::Result<Tensor> {
+    let omega = hidden.omega(world, &second.change(hidden, background)?)?;
+    cross_entropy(&(&omega * world.scale)?, own)? + leave_own_class_out(&omega, own, world.scale)?
 }
 
 impl Hidden {
@@ -195,6 +207,24 @@ impl Hidden {
         })
     }
 
+    /// The same for a list of these classes, to which all objects belong.
+    fn listing(self, classes: &[usize]) -> Result<Self> {
+        let columns = indices(classes)?;
+        let of = |tensor: &Tensor| tensor.index_select(&columns, 1).map_err(failed);
+        Ok(Self {
+            target: of(&self.target)?,
+            background: match self.background {
+                Background::Computed { met, listed, alone } => {
+                    Background::Computed { met: of(&met)?, listed: of(&listed)?, alone: of(&alone)? }
+                }
+                // The same for every class.
+                learned @ Background::Learned { .. } => learned,
+            },
+            classes: positions(&self.classes, classes),
+            cls: self.cls,
+        })
+    }
+
     /// The same under another network, where there is one.
     fn with(mut self, trained: Option<&ContextNet>) -> Self {
         if let (Background::Learned { net, .. }, Some(trained)) = (&mut self.background, trained) {
@@ -228,6 +258,11 @@ impl Hidden {
             Background::Learned { mixed, company, net } => branch.hidden(mixed, &company.listed(net)?),
         }
     }
+
+    /// Ω, `[n, C]`, of z_0 and what is added to it.
+    fn omega(&self, world: &World, change: &Tensor) -> candle_core::Result<Tensor> {
+        omega(&change.broadcast_add(&self.cls.unsqueeze(1)?)?, &world.projection, &world.text)
+    }
 }
 
 impl Second {
@@ -247,10 +282,15 @@ impl Second {
         Ok(Self { target: self.target.frozen()?, background: self.background.frozen()? })
     }
 
-    /// Ω, `[n, C]`, with `background` features `[n, C or 1, M]`.
-    fn omega(&self, world: &World, hidden: &Hidden, background: &Tensor) -> candle_core::Result<Tensor> {
-        let change = self.target.apply(&hidden.target)?.broadcast_add(&self.background.apply(background)?)?;
-        omega(&change.broadcast_add(&hidden.cls.unsqueeze(1)?)?, &world.projection, &world.text)
+    fn weakened(&self, strength: f64) -> candle_core::Result<Self> {
+        let layer =
+            |Layer { weight, bias }: &Layer| Ok::<_, candle_core::Error>(Layer { weight: (weight * strength)?, bias: (bias * strength)? });
+        Ok(Self { target: layer(&self.target)?, background: layer(&self.background)? })
+    }
+
+    /// What is added to z_0, `[n, C, D]`, with `background` features `[n, C or 1, M]`.
+    fn change(&self, hidden: &Hidden, background: &Tensor) -> candle_core::Result<Tensor> {
+        self.target.apply(&hidden.target)?.broadcast_add(&self.background.apply(background)?)
     }
 }
 
@@ -294,9 +334,9 @@ mod tests {
         DefaultRecipe::new(world, start, &samples, 0).unwrap()
     }
 
-    /// How far the own class is ahead, over all objects.
+    /// How far the own class is ahead, over all objects, at full strength.
     fn ahead(recipe: &DefaultRecipe, fitted: &Fitted) -> f32 {
-        let omega = recipe.omega(fitted, &[0, 1, 2, 3, 4, 5]).unwrap();
+        let omega = recipe.omegas(fitted, &[0, 1, 2, 3, 4, 5]).unwrap().pop().unwrap();
         (0..6).map(|object| omega[[object, object / 3]] - omega[[object, 1 - object / 3]]).sum()
     }
 
@@ -304,7 +344,7 @@ mod tests {
     fn a_learned_context_moves_away_from_the_mean_and_equal_seeds_give_equal_networks() {
         let fit = || {
             let recipe = recipe(1.0, true);
-            let kept = recipe.fit(&[0, 1, 2, 3, 4, 5], &mut |_, _| Ok(())).unwrap();
+            let kept = recipe.fit(&[0, 1, 2, 3, 4, 5], &[0, 1], &mut |_, _| Ok(())).unwrap();
             [&kept[0], &kept[7]].map(|(_, fitted)| (recipe.context(fitted).unwrap().unwrap(), ahead(&recipe, fitted)))
         };
         let found = fit();
@@ -313,7 +353,7 @@ mod tests {
         assert!((last - first).mapv(f32::abs).sum() > 1e-3, "{last}");
         assert!(after > before, "{before} {after}");
         assert_eq!(fit(), found);
-        assert!(recipe(1.0, false).context(&recipe(1.0, false).fit(&[0, 3], &mut |_, _| Ok(())).unwrap()[0].1).unwrap().is_none());
+        assert!(recipe(1.0, false).context(&recipe(1.0, false).fit(&[0, 3], &[0, 1], &mut |_, _| Ok(())).unwrap()[0].1).unwrap().is_none());
     }
 
     #[test]
@@ -322,7 +362,7 @@ mod tests {
             let mut losses = Vec::new();
             let recipe = recipe(1.0, false);
             let kept = recipe
-                .fit(&[0, 1, 2, 3, 4, 5], &mut |_, loss| {
+                .fit(&[0, 1, 2, 3, 4, 5], &[0, 1], &mut |_, loss| {
                     losses.push(loss);
                     Ok(())
                 })
@@ -339,8 +379,28 @@ mod tests {
     }
 
     #[test]
+    fn a_weakened_head_scores_as_its_strength_did_and_a_list_without_a_class_trains_without_it() {
+        let recipe = recipe(1.0, false);
+        let (shots, listed) = ([0, 1, 2, 3, 4, 5], [0, 1]);
+        let fitted = recipe.fit(&shots, &listed, &mut |_, _| Ok(())).unwrap().pop().unwrap().1;
+        let omegas = recipe.omegas(&fitted, &shots).unwrap();
+        for (omega, strength) in omegas.iter().zip(STRENGTHS) {
+            let weak = recipe.weakened(&fitted, strength).unwrap();
+            let wanted = recipe.omegas(&weak, &shots).unwrap().pop().unwrap();
+            assert!(omega.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{omega} {wanted}");
+        }
+        assert_ne!(omegas[0], omegas[3]);
+        // The order of the list is nothing but the order of its columns.
+        let turned = recipe.fit(&shots, &[1, 0], &mut |_, _| Ok(())).unwrap().pop().unwrap().1;
+        let [one, other] = [&fitted, &turned].map(|fitted| recipe.omegas(fitted, &shots).unwrap().pop().unwrap());
+        assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{one} {other}");
+        let shorter = recipe.fit(&[3, 4, 5], &[1], &mut |_, _| Ok(())).unwrap().pop().unwrap().1;
+        assert_eq!(recipe.omegas(&shorter, &shots).unwrap()[0].dim(), (6, 2));
+    }
+
+    #[test]
     fn a_loss_that_is_no_number_is_a_sentence() {
-        let error = recipe(f32::NAN, false).fit(&[0, 1, 3, 4], &mut |_, _| Ok(())).unwrap_err().to_string();
+        let error = recipe(f32::NAN, false).fit(&[0, 1, 3, 4], &[0, 1], &mut |_, _| Ok(())).unwrap_err().to_string();
         assert!(error.contains("loss became NaN at step 0"), "{error}");
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! CLIP's outputs come from the same ONNX graph builder as the scores ([`crate::engine::FeatureEncoder`]), once an object.
-//! Two recipes (method.md, "Training"): the default one trains mlp2 alone, the paper's everything. Both are judged by
-//! leave-own-class-out over folds of the shots, with plain CLIP as a candidate: what does not help is not written.
+//! Two recipes (method.md, "Training"): the default one trains mlp2 alone, the paper's everything. Both are judged over folds of
+//! the shots (`choice.rs`), with plain CLIP as a candidate: what does not help is not written.
 
 pub(crate) mod adamw;
 mod choice;
@@ -38,6 +38,7 @@ pub use set::{Origin, check_out, gained, write_calibrated, write_set};
 pub use weights::{ContextText, Switches};
 
 use self::{
+    choice::Folds,
     fit::DefaultRecipe,
     head::{Branch, Head, Layer, Shape},
     paper::PaperRecipe,
@@ -205,19 +206,22 @@ fn train<R: recipe::Recipe>(
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Tuned> {
-    let folds = choice::folds(classes, settings.shots, settings.seed);
-    let trainings = folds.iter().max().map_or(0, |last| last + 1) + 1;
+    let listed: Vec<usize> = (0..plain.ncols()).collect();
+    let folds = Folds::new(classes, listed.len(), settings.shots, settings.seed);
+    let trainings = folds.trainings() + 1;
     let steps = recipe.steps().iter().max().map_or(0, |most| *most);
     let total = trainings * steps;
     let mut each = |training: usize, step: usize, loss: f32| watch(Progress::Trained { done: training * steps + step + 1, total, loss });
-    let curve = choice::leave_own_class_out(recipe, plain, classes, &folds, &mut each)?;
-    let (combiner, context) = match curve.taken().steps {
+    let curve = choice::compare(recipe, plain, classes, &folds, &mut each)?;
+    let &Candidate { steps: taken, strength, .. } = curve.taken();
+    let (combiner, context) = match taken {
         None => (None, None),
-        Some(chosen) => {
+        Some(taken) => {
             let everything: Vec<usize> = (0..classes.len()).collect();
-            let fitted = recipe.fit(&everything, &mut |step, loss| each(trainings - 1, step, loss))?;
-            let taken = fitted.iter().find(|(steps, _)| *steps == chosen).expect("a fit gives all its candidates");
-            (Some(recipe.head(&taken.1).combiner()?), recipe.context(&taken.1)?)
+            let fitted = recipe.fit(&everything, &listed, &mut |step, loss| each(trainings - 1, step, loss))?;
+            let (_, fitted) = fitted.iter().find(|(steps, _)| *steps == taken).expect("a fit gives all its candidates");
+            let fitted = recipe.weakened(fitted, strength)?;
+            (Some(recipe.head(&fitted).combiner()?), recipe.context(&fitted)?)
         }
     };
     let threshold = curve.threshold();

@@ -11,7 +11,7 @@ use super::{
     adamw::AdamW,
     head::Head,
     losses::{contrastive, omega, unit},
-    recipe::{DECAY, Recipe, WARM_UP, World, loss_of},
+    recipe::{DECAY, Recipe, WARM_UP, World, loss_of, positions},
     samples::{Samples, own},
     tensor::{array, failed},
 };
@@ -40,21 +40,27 @@ impl PaperRecipe {
 impl Recipe for PaperRecipe {
     type Fitted = Head;
 
-    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Head)>> {
+    fn fit(&self, shots: &[usize], listed: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Head)>> {
+        let world = self.world.listing(listed)?;
         let samples = self.samples.of(shots)?;
-        let own = own(&samples.classes, self.world.text.dim(0).map_err(failed)?, DType::F32)?;
+        let own = own(&positions(&samples.classes, listed), listed.len(), DType::F32)?;
         let conditioned = Conditioned::new(&samples).map_err(failed)?;
         let (head, variables) = self.start.trainable().map_err(failed)?;
         let mut optimiser = AdamW::new(variables, DECAY).map_err(failed)?;
         for step in 0..STEPS[0] {
-            let loss = conditioned.loss(&head, &self.world, &own).map_err(failed)?;
+            let loss = conditioned.loss(&head, &world, &own).map_err(failed)?;
             each(step, loss_of(&loss, step)?)?;
             loss.backward().and_then(|gradients| optimiser.step(&gradients, rate(step))).map_err(failed)?;
         }
         Ok(vec![(STEPS[0], head.frozen().map_err(failed)?)])
     }
 
-    fn omega(&self, head: &Head, shots: &[usize]) -> Result<Array2<f32>> {
+    /// The form `paper` replaces CLIP's state, so there is nothing to take a share of.
+    fn weakened(&self, head: &Head, _strength: f32) -> Result<Head> {
+        Ok(head.clone())
+    }
+
+    fn omegas(&self, head: &Head, shots: &[usize]) -> Result<Vec<Array2<f32>>> {
         let chunks = shots.chunks(CHUNK).map(|shots| {
             let samples = self.samples.of(shots)?;
             let fused = head.fused(&samples.target, &samples.background, &samples.target_weights, &samples.listed);
@@ -62,7 +68,7 @@ impl Recipe for PaperRecipe {
         });
         let chunks: Vec<Array2<f32>> = chunks.collect::<Result<_>>()?;
         let views: Vec<_> = chunks.iter().map(|chunk| chunk.view()).collect();
-        Ok(ndarray::concatenate(Axis(0), &views).expect("every chunk has the class list's columns"))
+        Ok(vec![ndarray::concatenate(Axis(0), &views).expect("every chunk has the class list's columns")])
     }
 
     fn head(&self, fitted: &Head) -> Head {
@@ -71,6 +77,10 @@ impl Recipe for PaperRecipe {
 
     fn steps(&self) -> &'static [usize] {
         &STEPS
+    }
+
+    fn strengths(&self) -> &'static [f32] {
+        &[1.0]
     }
 }
 

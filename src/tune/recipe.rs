@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2};
 
 use super::{
     head::Head,
+    samples::indices,
     tensor::{array, failed, tensor},
     texts::Texts,
 };
@@ -21,12 +22,16 @@ pub(super) trait Recipe {
     /// What training gives.
     type Fitted;
 
-    /// Trains on the shots at these positions: what there is after each number of steps that is a candidate, fewest first.
-    /// `each` is told of every step and its loss.
-    fn fit(&self, shots: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Self::Fitted)>>;
+    /// Trains on the shots at these positions as if the list were these of its classes, to which all of them belong: what there is after
+    /// each number of steps that is a candidate, fewest first. `each` is told of every step and its loss.
+    fn fit(&self, shots: &[usize], listed: &[usize], each: &mut dyn FnMut(usize, f32) -> Result<()>) -> Result<Vec<(usize, Self::Fitted)>>;
 
-    /// Ω of the shots at these positions as at inference, `[n, C]`.
-    fn omega(&self, fitted: &Self::Fitted, shots: &[usize]) -> Result<Array2<f32>>;
+    /// Ω of the shots at these positions as at inference, under every class of the list, `[n, C]`, with each of the
+    /// [`strengths`](Self::strengths).
+    fn omegas(&self, fitted: &Self::Fitted, shots: &[usize]) -> Result<Vec<Array2<f32>>>;
+
+    /// The same with a share of what it adds to plain CLIP.
+    fn weakened(&self, fitted: &Self::Fitted, strength: f32) -> Result<Self::Fitted>;
 
     /// The whole head.
     fn head(&self, fitted: &Self::Fitted) -> Head;
@@ -38,6 +43,9 @@ pub(super) trait Recipe {
 
     /// Candidates and the steps of one training.
     fn steps(&self) -> &'static [usize];
+
+    /// Shares of what training adds that are candidates, least first.
+    fn strengths(&self) -> &'static [f32];
 }
 
 /// Texts as tensors.
@@ -54,6 +62,12 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(texts: &Texts) -> Result<Self> {
         Ok(Self { text: tensor(&texts.text)?, projection: tensor(&texts.projection)?, scale: f64::from(texts.scale) })
+    }
+
+    /// The same for a list of these of its classes.
+    pub(super) fn listing(&self, classes: &[usize]) -> Result<Self> {
+        let text = self.text.index_select(&indices(classes)?, 0).map_err(failed)?;
+        Ok(Self { text, ..self.clone() })
     }
 
     /// Plain CLIP's cosines, `[n, C]`, of z_0 `[n, D]`.
@@ -74,4 +88,10 @@ pub(crate) fn loss_of(loss: &Tensor, step: usize) -> Result<f32> {
         return Ok(value);
     }
     Err(Error::Setting(format!("the training's loss became {value} at step {step}; check the CLIP weights with `uniood models check`")))
+}
+
+/// Each shot's class as its position among `listed`.
+pub(super) fn positions(classes: &[usize], listed: &[usize]) -> Vec<usize> {
+    let position = |class: &usize| listed.iter().position(|one| one == class).expect("a training's shots are of classes that it lists");
+    classes.iter().map(position).collect()
 }

@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Disturbance = 5,
     /// The context network's weights at the start.
     ContextNet = 6,
+    /// Which classes are held out together.
+    Classes = 7,
 }
 
 /// One stream of numbers.

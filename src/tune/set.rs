@@ -170,15 +170,19 @@ fn card(name: &str, tuned: &Tuned, origin: &Origin<'_>) -> String {
     line(&format!("| recipe | {} |", recipe(settings)));
     line(&format!("| licence | {} |\n", models.manifest.licence));
     line(&gained(tuned));
-    line("\n## Leave-own-class-out\n");
-    line(
-        "Shots that were held out, over folds: each once as it is (ID) and once as if its class were not on the list (OOD). No object of an",
-    );
-    line("unknown class was looked at. The earliest candidate within one standard error (paired, over folds) of the best is taken.\n");
-    line("| steps | AUROC | FPR95 | |\n|---|---|---|---|");
+    line("\n## How the candidates did\n");
+    line("On shots that were held out, over folds, ID against OOD. *Own class out*: an object counts as ID as it is, and as OOD as");
+    line("if its class were not on the list. *Classes out*: a part of the classes was kept out of the training, and their objects are");
+    line("OOD. AUROC and FPR95 are the mean of both. No object of an unknown class was looked at. The best is taken. Strength: the");
+    line("share that is kept of what training adds.\n");
+    line("| steps | strength | AUROC | own class out | classes out | FPR95 | |\n|---|---|---|---|---|---|---|");
     for (index, candidate) in tuned.curve.candidates.iter().enumerate() {
+        let &Candidate { strength, auroc, own_class_out, classes_out, fpr95, .. } = candidate;
         let taken = if index == tuned.curve.chosen { "taken" } else { "" };
-        line(&format!("| {} | {:.2} | {:.1} | {taken} |", steps(candidate), candidate.auroc * 100.0, candidate.fpr95 * 100.0));
+        let percent = |share: f64| format!("{:.2}", share * 100.0);
+        let classes_out = classes_out.map_or_else(String::new, percent);
+        let [auroc, own] = [auroc, own_class_out].map(percent);
+        line(&format!("| {} | {strength} | {auroc} | {own} | {classes_out} | {:.1} | {taken} |", steps(candidate), fpr95 * 100.0));
     }
     line(&format!(
         "\nThe threshold {:.4} keeps 95 % of the held-out shots. They are few: calibrate on more objects before you rely on it.",
@@ -203,7 +207,7 @@ pub fn gained(tuned: &Tuned) -> String {
         gain * 100.0,
         error * 100.0,
         curve.taken().auroc * 100.0,
-        steps(curve.taken())
+        taken(curve.taken())
     )
 }
 
@@ -213,6 +217,13 @@ fn steps(candidate: &Candidate) -> String {
         Some(0) => "0 steps, the half shift alone".to_owned(),
         Some(steps) => format!("{steps} steps"),
     }
+}
+
+fn taken(candidate: &Candidate) -> String {
+    if candidate.strength < 1.0 {
+        return format!("{} at strength {}", steps(candidate), candidate.strength);
+    }
+    steps(candidate)
 }
 
 fn recipe(settings: &Settings) -> String {

@@ -4,7 +4,10 @@ use std::sync::OnceLock;
 
 use gst::{glib, prelude::*};
 
-use uniood::models::shipped::MODELS_VARIABLE;
+use uniood::{
+    models::shipped::MODELS_VARIABLE,
+    tuned::{BATCH_SIZE_DEFAULT, BATCH_TIMEOUT_DEFAULT},
+};
 
 use crate::{
     choices::{Background, Events, Overload, Precision, SchedulingPolicy, Scope, Tracker},
@@ -109,7 +112,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .blurb("Objects that are encoded together; twice as many frames (4 to 64, and at most 256 MiB of them) are in flight")
                 .minimum(1)
                 .maximum(1024)
-                .default_value(d.batch_size)
+                .default_value(BATCH_SIZE_DEFAULT)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecInt::builder("batch-timeout")
@@ -117,9 +120,26 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .blurb("Milliseconds that an open batch waits for more objects; -1: until it is full")
                 .minimum(-1)
                 .maximum(60_000)
-                .default_value(d.batch_timeout)
+                .default_value(BATCH_TIMEOUT_DEFAULT)
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecUInt::builder("encoder-threads")
+                .nick("Encoder threads")
+                .blurb("Threads of the encoder on a processor; 0: one a core")
+                .maximum(1024)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("detector-threads")
+                .nick("Detector threads")
+                .blurb("Threads of the detector on a processor; 0: one a core")
+                .maximum(1024)
+                .mutable_ready()
+                .build(),
+            text(
+                "settings",
+                "Settings",
+                "JSON file that `uniood bench --tune` wrote: batch-size, batch-timeout, encoder-threads and detector-threads where they were not set themselves",
+            ),
             glib::ParamSpecEnum::builder_with_default("background", d.background)
                 .nick("Background")
                 .blurb("How an object's background is encoded; shared is an approximation, for less work where frames hold many objects")
@@ -234,8 +254,11 @@ impl Settings {
             "keep-scores" => take(&mut self.keep_scores, value),
             "device" => take_text(&mut self.device, value),
             "precision" => take::<Precision>(&mut self.precision, value),
-            "batch-size" => take(&mut self.batch_size, value),
-            "batch-timeout" => take(&mut self.batch_timeout, value),
+            "batch-size" => self.tuned.batch_size = value.get().ok(),
+            "batch-timeout" => self.tuned.batch_timeout = value.get().ok(),
+            "encoder-threads" => self.tuned.encoder_threads = value.get().ok(),
+            "detector-threads" => self.tuned.detector_threads = value.get().ok(),
+            "settings" => take_text(&mut self.tuned_file, value),
             "background" => take::<Background>(&mut self.background, value),
             "shortlist" => take(&mut self.shortlist, value),
             "inference-interval" => take(&mut self.inference_interval, value),
@@ -273,8 +296,11 @@ impl Settings {
             "keep-scores" => self.keep_scores.to_value(),
             "device" => self.device.to_value(),
             "precision" => self.precision.to_value(),
-            "batch-size" => self.batch_size.to_value(),
-            "batch-timeout" => self.batch_timeout.to_value(),
+            "batch-size" => self.tuned.batch_size.unwrap_or(BATCH_SIZE_DEFAULT).to_value(),
+            "batch-timeout" => self.tuned.batch_timeout.unwrap_or(BATCH_TIMEOUT_DEFAULT).to_value(),
+            "encoder-threads" => self.tuned.encoder_threads.unwrap_or(0).to_value(),
+            "detector-threads" => self.tuned.detector_threads.unwrap_or(0).to_value(),
+            "settings" => self.tuned_file.to_value(),
             "background" => self.background.to_value(),
             "shortlist" => self.shortlist.to_value(),
             "inference-interval" => self.inference_interval.to_value(),
@@ -305,6 +331,8 @@ fn take_text(field: &mut Option<String>, value: &glib::Value) {
 
 #[cfg(test)]
 mod tests {
+    use uniood::tuned::Tuned;
+
     use super::*;
 
     #[test]
@@ -316,7 +344,10 @@ mod tests {
             let default = pspec.default_value();
             assert_eq!(format!("{value:?}"), format!("{default:?}"), "{}", pspec.name());
             settings.set(pspec.name(), &value);
+            assert_eq!(format!("{:?}", settings.get(pspec.name())), format!("{default:?}"), "{}", pspec.name());
         }
-        assert_eq!(settings, Settings::default());
+        // What is set goes before a file of settings, a default too.
+        let tuned = Tuned { batch_size: Some(16), batch_timeout: Some(10), encoder_threads: Some(0), detector_threads: Some(0) };
+        assert_eq!(settings, Settings { tuned, ..Settings::default() });
     }
 }

@@ -1,13 +1,18 @@
 //! What the user set: survives restarts, source of every default, and what it means to the engine.
 
-use std::{num::NonZero, path::PathBuf, time::Duration};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use uniood::{
     Error, Result,
     detect::Selection,
-    engine::{self, Approximation, DetectorChoice, Device, EngineConfig, Scheduling},
+    engine::{self, Approximation, DetectorChoice, Device, EngineConfig, Scheduling, Threads},
     models::{ModelSet, shipped},
     pair, track,
+    tuned::Tuned,
 };
 
 use crate::choices::{Background, Events, Overload, Precision, SchedulingPolicy, Scope, Tracker};
@@ -32,8 +37,9 @@ pub(crate) struct Settings {
     pub(crate) keep_scores: bool,
     pub(crate) device: Option<String>,
     pub(crate) precision: Precision,
-    pub(crate) batch_size: u32,
-    pub(crate) batch_timeout: i32,
+    /// Those of them that were set; the file `settings` is asked for the others.
+    pub(crate) tuned: Tuned,
+    pub(crate) tuned_file: Option<String>,
     pub(crate) background: Background,
     pub(crate) shortlist: u32,
     pub(crate) inference_interval: u32,
@@ -71,8 +77,8 @@ impl Default for Settings {
             keep_scores: false,
             device: Some("auto".to_owned()),
             precision: Precision::Auto,
-            batch_size: 16,
-            batch_timeout: 10,
+            tuned: Tuned::default(),
+            tuned_file: None,
             background: Background::Exact,
             shortlist: 0,
             inference_interval: 1,
@@ -106,6 +112,7 @@ pub(crate) struct EngineKey {
     precision: engine::Precision,
     batch_size: usize,
     batch_timeout: Option<Duration>,
+    threads: Option<Threads>,
     cache_dir: Option<PathBuf>,
 }
 
@@ -138,7 +145,7 @@ impl EngineKey {
             batch_size: self.batch_size,
             batch_timeout: self.batch_timeout,
             cache_dir: self.cache_dir.clone(),
-            threads: None,
+            threads: self.threads,
         })
     }
 }
@@ -147,8 +154,9 @@ impl Settings {
     /// What the engine is made of.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the device's name is unknown.
+    /// [`Error::Setting`] where the device's name is unknown; whatever a file of settings can be wrong in.
     pub(crate) fn engine_key(&self) -> Result<EngineKey> {
+        let tuned = self.tuned.or_file(filled(self.tuned_file.as_deref()).map(Path::new))?;
         Ok(EngineKey {
             instance: filled(self.model_instance_id.as_deref()).map(str::to_owned),
             model_dir: self.model_dir(),
@@ -160,8 +168,9 @@ impl Settings {
             },
             device: filled(self.device.as_deref()).unwrap_or("auto").parse()?,
             precision: self.precision.engine(),
-            batch_size: self.batch_size as usize,
-            batch_timeout: u64::try_from(self.batch_timeout).ok().map(Duration::from_millis),
+            batch_size: tuned.batch_size(),
+            batch_timeout: tuned.batch_timeout(),
+            threads: tuned.threads(),
             cache_dir: filled(self.model_cache_dir.as_deref()).map(PathBuf::from),
         })
     }
@@ -296,7 +305,8 @@ mod tests {
 
     #[test]
     fn a_batch_timeout_below_zero_waits_until_full() {
-        let settings = Settings { model_dir: Some("set".to_owned()), batch_timeout: -1, ..Settings::default() };
+        let tuned = Tuned { batch_timeout: Some(-1), ..Tuned::default() };
+        let settings = Settings { model_dir: Some("set".to_owned()), tuned, ..Settings::default() };
         assert_eq!(settings.engine_key().unwrap().batch_timeout, None);
     }
 

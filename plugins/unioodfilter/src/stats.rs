@@ -15,6 +15,7 @@ use uniood::{
 pub(crate) struct Stats {
     frames: u64,
     objects: u64,
+    encoded: u64,
     ood: u64,
     unscored: BTreeMap<Reason, u64>,
     errors: u64,
@@ -33,6 +34,7 @@ impl Stats {
     /// known, count under that reason like any other; a frame whose objects are not known counts once.
     pub(crate) fn count(&mut self, answer: &Answer, unscored: Option<Reason>, draw: Duration) {
         self.frames += 1;
+        self.encoded += answer.encoded as u64;
         for object in &answer.objects {
             self.objects += 1;
             match &object.verdict {
@@ -84,6 +86,7 @@ impl Stats {
         gst::Structure::builder("uniood-stats")
             .field("frames", self.frames)
             .field("objects", self.objects)
+            .field("encoded", self.encoded)
             .field("ood", self.ood)
             .field("unscored", unscored)
             .field("errors", self.errors)

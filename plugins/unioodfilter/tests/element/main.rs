@@ -1,6 +1,7 @@
 //! The element as applications meet it, each file one concern.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes;
 mod flow;
 mod formats;
 mod metadata;

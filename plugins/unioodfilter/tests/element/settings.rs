@@ -35,6 +35,9 @@ fn every_property_of_the_documentation_has_its_default() {
         ("precision", "auto", false),
         ("batch-size", "16", false),
         ("batch-timeout", "10", false),
+        ("encoder-threads", "0", false),
+        ("detector-threads", "0", false),
+        ("settings", "(gchararray) NULL", false),
         ("background", "exact", true),
         ("shortlist", "0", true),
         ("inference-interval", "1", true),
@@ -299,7 +302,7 @@ fn stats_count_what_went_through() {
         pipeline.by_name("f").set_property("ood-threshold", 2.0);
         pipeline.play().unwrap();
         let stats: gst::Structure = pipeline.by_name("f").property("stats");
-        for (field, wanted) in [("frames", 20), ("objects", 20), ("ood", 20), ("errors", 0)] {
+        for (field, wanted) in [("frames", 20), ("objects", 20), ("encoded", 20), ("ood", 20), ("errors", 0)] {
             assert_eq!(stats.get::<u64>(field), Ok(wanted), "{field}");
         }
         assert!(stats.get::<f64>("fps").unwrap() > 0.0);
