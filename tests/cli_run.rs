@@ -154,7 +154,7 @@ fn a_tracker_gives_ids_and_observations_and_intervals_without_one_are_wrong_usag
         let observations = object["ood"]["observations"].as_u64().unwrap();
         assert_eq!(object["id"], 1);
         assert_eq!(object["ood"]["label"], if observations < 3 { "id" } else { "ood" });
-        assert!(observations >= (number as u64 + 1).min(3), "frame {number}");
+        assert!(observations >= (number as u64 / 2 + 1).min(3), "frame {number}");
     }
     world.run(&[&clip], &["--reclassify-interval", "5"]).check(2, "reclassify-interval=5 needs a tracker");
     world.run(&[&clip], &["--inference-interval", "3"]).check(2, "inference-interval=3 needs a tracker");

@@ -45,8 +45,9 @@ class Recipe:
     warm_up: int = 200
     averaging: float = 0.998
     box_weight: float = 2.0
-    # Precision on the calibration scenes at the threshold that becomes uniood's default.
-    precision: float = 0.95
+    # Precision on the calibration scenes at the threshold that becomes uniood's default: what kept the demo's table at no more than
+    # six false alarms a minute on 80 s of the seeds 31000001 and 31000002, which nothing else is made from.
+    precision: float = 0.982
 
 
 SAVE_EVERY = 250
@@ -113,7 +114,8 @@ def train(recipe: Recipe, frames: data.TrainingSet, checkpoint: Path) -> tuple[D
     first, seconds = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] != asdict(recipe) or state["seed"] != frames.seed:
+        # What comes after training is no part of it.
+        if {**state["recipe"], "precision": recipe.precision} != asdict(recipe) or state["seed"] != frames.seed:
             raise SystemExit(f"{checkpoint} is of another recipe or seed: remove it, or use another --work")
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
@@ -179,6 +181,10 @@ def export(model: Detector, file: Path) -> None:
         )
     proto = onnx.load(partial)
     halve(proto.graph)
+    # Nobody asks for them, and they are several kilobytes.
+    for node in proto.graph.node:
+        node.ClearField("name")
+        node.ClearField("doc_string")
     onnx.checker.check_model(proto)
     onnx.save(proto, partial)
     os.replace(partial, file)
