@@ -52,7 +52,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 #[command(next_help_heading = "Looking for the fastest settings")]
 pub(super) struct Tuning {
     /// Look for the fastest batch-size, threads and batch-timeout for this machine and model set; those that are given stay as they are
-    #[arg(long, conflicts_with_all = ["streams", "settings"])]
+    #[arg(long, conflicts_with_all = ["streams", "tuned_file"])]
     pub(super) tune: bool,
     /// With --tune: a video to measure on, its first frames [default: a rendered street]
     #[arg(long, value_name = "FILE", requires = "tune")]
