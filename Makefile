@@ -54,8 +54,10 @@ install: build ## Install program, element and ONNX Runtime under PREFIX
 	-@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null
 	@echo 'Where the system does not search $(PREFIX)/lib by itself:'
 	@echo '  export GST_PLUGIN_PATH=$(PREFIX)/lib/gstreamer-1.0 ORT_DYLIB_PATH=$(PREFIX)/lib/libonnxruntime.so'
+	@echo 'So that ONNX Runtime keeps no telemetry under ~/.cache/Microsoft: export ORT_DISABLE_TELEMETRY=1'
 
 env: ## Variables for this checkout, for `eval`
 	@echo 'export PATH="$(CURDIR)/target/release:$$PATH"'
 	@echo 'export GST_PLUGIN_PATH="$(CURDIR)/target/release$${GST_PLUGIN_PATH:+:$$GST_PLUGIN_PATH}"'
 	@echo 'export ORT_DYLIB_PATH="$(ORT_DYLIB_PATH)"'
+	@echo 'export ORT_DISABLE_TELEMETRY=1'
