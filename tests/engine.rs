@@ -14,8 +14,7 @@ use uniood::{
     detect::{Detection, Selection},
     encode::reference::Reference,
     engine::{
-        Answer, Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Stream, Threads,
-        Ticket, no_abort,
+        Answer, Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Stream, Threads, Ticket, no_abort,
     },
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
@@ -27,16 +26,7 @@ use uniood::{
 const HANG: Duration = Duration::from_mins(1);
 
 fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
-    EngineConfig {
-        models,
-        detector: DetectorChoice::Frame,
-        device: Device::Cpu,
-        precision: Precision::default(),
-        batch_size,
-        batch_timeout,
-        cache_dir: None,
-        threads: Some(Threads::each(1)),
-    }
+    EngineConfig { batch_size, batch_timeout, threads: Some(Threads::each(1)), ..EngineConfig::on_processor(models, DetectorChoice::Frame) }
 }
 
 fn settings(engine: &Engine, change: impl FnOnce(&mut FrameSettings)) -> Arc<FrameSettings> {

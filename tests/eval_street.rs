@@ -22,7 +22,7 @@ use uniood::{
     combiner::Form,
     data::{DataSet, Faults},
     detect::Selection,
-    engine::{Approximation, DetectorChoice, Device, EngineConfig, Precision},
+    engine::{Approximation, DetectorChoice, EngineConfig},
     eval::{Disturbance, Evaluation, Level, Part, Request, Role, Row, evaluate, methods::Method, open_world},
     models::ModelSet,
     tune::{self, Recipe, Switches},
@@ -32,16 +32,7 @@ use uniood::{
 const TOLERANCE: f64 = 1e-5;
 
 fn config(models: ModelSet, detector: DetectorChoice, cache: &Path) -> EngineConfig {
-    EngineConfig {
-        models,
-        detector,
-        device: Device::Cpu,
-        precision: Precision::default(),
-        batch_size: 1,
-        batch_timeout: None,
-        cache_dir: Some(cache.to_owned()),
-        threads: None,
-    }
+    EngineConfig { batch_size: 1, cache_dir: Some(cache.to_owned()), ..EngineConfig::on_processor(models, detector) }
 }
 
 fn request(parts: Vec<Part>, classes: &[String], detect: bool, methods: &[Method]) -> Request {

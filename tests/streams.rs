@@ -25,8 +25,8 @@ use uniood::{
     Error,
     detect::{Detection, Selection},
     engine::{
-        Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scheduling, Scope, Stream,
-        Threads, Ticket, no_abort,
+        Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scheduling, Scope, Stream, Threads, Ticket,
+        no_abort,
     },
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
@@ -37,16 +37,7 @@ use uniood::{
 const HANG: Duration = Duration::from_mins(2);
 
 fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
-    EngineConfig {
-        models,
-        detector: DetectorChoice::Frame,
-        device: Device::Cpu,
-        precision: Precision::default(),
-        batch_size,
-        batch_timeout,
-        cache_dir: None,
-        threads: Some(Threads::each(1)),
-    }
+    EngineConfig { batch_size, batch_timeout, threads: Some(Threads::each(1)), ..EngineConfig::on_processor(models, DetectorChoice::Frame) }
 }
 
 fn settings(engine: &Engine) -> Arc<FrameSettings> {

@@ -12,7 +12,7 @@ use street_world::{
 };
 use uniood::{
     detect::Selection,
-    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
     frame::Picture,
     models::ModelSet,
     track::{Follow, LEAST_OBSERVATIONS, Method, Settings, Tracks},
@@ -27,16 +27,7 @@ const FOLLOWING: Settings = Settings { method: Method::Sort, inference_interval:
 #[test]
 fn few_of_the_objects_that_are_followed_are_encoded_and_every_track_is_scored_in_its_first_three_looks() {
     completes_within(Duration::from_mins(4), || {
-        let config = EngineConfig {
-            models: ModelSet::open_or_shipped(None, None).unwrap(),
-            detector: DetectorChoice::Set,
-            device: Device::Cpu,
-            precision: Precision::default(),
-            batch_size: 16,
-            batch_timeout: None,
-            cache_dir: None,
-            threads: None,
-        };
+        let config = EngineConfig::on_processor(ModelSet::open_or_shipped(None, None).unwrap(), DetectorChoice::Set);
         let engine = Engine::open(&config).unwrap();
         // The interval alone would ask for 7 %; new tracks and, on a drive, what comes nearer are the rest.
         for (seed, viewpoint, most) in [(8, Viewpoint::Drive, 0.32), (41_000_002, Viewpoint::Surveillance, 0.2)] {

@@ -13,7 +13,7 @@ use ndarray::{Array3, ArrayRef, Dimension};
 use uniood::{
     attention::{inter_image, intra_image},
     encode::{Features, reference::Reference},
-    engine::{DetectorChoice, Device, EngineConfig, FeatureEncoder, Pair, Precision, Threads},
+    engine::{DetectorChoice, EngineConfig, FeatureEncoder, Pair, Threads},
     models::ModelSet,
 };
 
@@ -22,14 +22,10 @@ const TOLERANCE: f32 = 1e-4;
 
 fn config(models: ModelSet, cache: &Path) -> EngineConfig {
     EngineConfig {
-        models,
-        detector: DetectorChoice::Upstream,
-        device: Device::Cpu,
-        precision: Precision::default(),
         batch_size: 1,
-        batch_timeout: None,
         cache_dir: Some(cache.to_owned()),
         threads: Some(Threads::each(1)),
+        ..EngineConfig::on_processor(models, DetectorChoice::Upstream)
     }
 }
 

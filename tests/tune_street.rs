@@ -15,7 +15,7 @@ use uniood::{
     combiner::Form,
     data::{DataSet, Faults, Place},
     detect::{Detection, Selection},
-    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Ticket, no_abort},
+    engine::{Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
     eval::{Metrics, metrics},
     models::ModelSet,
     tune::{Origin, Recipe, Settings, Switches, Tuned, tune, write_set},
@@ -33,16 +33,7 @@ fn street() -> Option<PathBuf> {
 }
 
 fn config(models: ModelSet, cache: &Path) -> EngineConfig {
-    EngineConfig {
-        models,
-        detector: DetectorChoice::Upstream,
-        device: Device::Cpu,
-        precision: Precision::default(),
-        batch_size: 16,
-        batch_timeout: None,
-        cache_dir: Some(cache.to_owned()),
-        threads: None,
-    }
+    EngineConfig { cache_dir: Some(cache.to_owned()), ..EngineConfig::on_processor(models, DetectorChoice::Upstream) }
 }
 
 fn data(path: &Path) -> DataSet {

@@ -25,7 +25,7 @@ use peers::Peers;
 use street_world::{optics::Camera, scene::Viewpoint::Drive};
 use tally::Tally;
 use uniood::{
-    engine::{Approximation, Detector, DetectorChoice, Device, Engine, EngineConfig, Precision},
+    engine::{Approximation, Detector, DetectorChoice, Engine, EngineConfig, Precision},
     graph::{self, Numbers},
     models::ModelSet,
     pair::Background,
@@ -73,16 +73,7 @@ fn main() {
 }
 
 fn config(models: &ModelSet, detector: DetectorChoice, precision: Precision) -> EngineConfig {
-    EngineConfig {
-        models: models.clone(),
-        detector,
-        device: Device::Cpu,
-        precision,
-        batch_size: 16,
-        batch_timeout: None,
-        cache_dir: None,
-        threads: None,
-    }
+    EngineConfig { precision, ..EngineConfig::on_processor(models.clone(), detector) }
 }
 
 /// Objects answered a second, ours and the peers'. Prints its figures; what else is to be said comes back.

@@ -20,7 +20,7 @@ use street_world::{
 };
 use tally::Tally;
 use uniood::{
-    engine::{DetectorChoice, Device, Engine, EngineConfig, Precision},
+    engine::{DetectorChoice, Engine, EngineConfig},
     models::ModelSet,
     track::{Method, Settings},
 };
@@ -51,16 +51,7 @@ fn main() {
     let frames: usize = options.value_of("--frames").map_or(120, |frames| frames.parse().unwrap());
     let models = options.value_of("--models").map(PathBuf::from);
     let set = ModelSet::open_or_shipped(models.as_deref(), None).unwrap();
-    let config = |detector| EngineConfig {
-        models: set.clone(),
-        detector,
-        device: Device::Cpu,
-        precision: Precision::default(),
-        batch_size: 16,
-        batch_timeout: None,
-        cache_dir: None,
-        threads: None,
-    };
+    let config = |detector| EngineConfig::on_processor(set.clone(), detector);
     let mut detector = uniood::engine::Detector::open(&config(DetectorChoice::Set)).unwrap().unwrap();
     let engine = Engine::open(&config(DetectorChoice::Upstream)).unwrap();
     let mut rows = rows();

@@ -1,5 +1,6 @@
 //! `uniood bench`: cameras in real time through one process, and the fastest settings for this machine.
 
+mod around;
 mod choice;
 mod pictures;
 mod tune;
@@ -12,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use gst::prelude::*;
-use gst_app::AppSrc;
 use street_world::film::{Film, Settings as Filming};
-use uniood::engine::Times;
+use uniood::{engine::Times, models::ModelSet};
 
 use self::{
+    around::{Around, element},
     pictures::Pictures,
     tune::{Tuner, Tuning},
 };
@@ -108,7 +109,7 @@ impl Bench {
         };
         let film = film(self.fps)?;
         let measure = |streams: u16| -> Result<Measured> {
-            let measured = self.measure(streams, &film, models.dir.to_str().context("the model set's path is not UTF-8; move it")?)?;
+            let measured = self.measure(streams, &film, &models)?;
             say(&measured);
             Ok(measured)
         };
@@ -142,13 +143,11 @@ impl Bench {
         Ok(Outcome::Done)
     }
 
-    fn measure(&self, streams: u16, film: &Pictures, models: &str) -> Result<Measured> {
+    fn measure(&self, streams: u16, film: &Pictures, models: &ModelSet) -> Result<Measured> {
         let step = Duration::from_secs(1) / u32::from(self.fps);
         let cameras = (0..streams).map(|number| self.camera(number, models, &film.caps)).collect::<Result<Vec<_>>>()?;
         for camera in &cameras {
-            if camera.pipeline.set_state(gst::State::Playing).is_err() {
-                bail!("{}", camera.error().unwrap_or_else(|| "a pipeline does not start".to_owned()));
-            }
+            camera.around.play()?;
         }
         let begun = Instant::now();
         let turns = u32::from(self.seconds) * u32::from(self.fps);
@@ -162,11 +161,7 @@ impl Bench {
                 let is_measured = at.duration_since(begun) >= WARM_UP;
                 lock(&camera.made).push(is_measured.then_some(at));
                 let frame = film.shown(turn as usize + film.len() * number as usize / usize::from(streams), turn as usize);
-                camera
-                    .source
-                    .push_buffer(frame)
-                    .map_err(|_| camera.error().unwrap_or_else(|| "a pipeline stopped".to_owned()))
-                    .map_err(anyhow::Error::msg)?;
+                camera.around.push(frame)?;
                 sent += 1;
             }
         }
@@ -178,35 +173,23 @@ impl Bench {
         let mut measured =
             Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
         for camera in &cameras {
-            let stats: gst::Structure = camera.filter.property("stats");
-            measured.objects += stats.get::<u64>("objects").unwrap_or(0);
-            measured.encoded += stats.get::<u64>("encoded").unwrap_or(0);
-            measured.frames += stats.get::<u64>("frames").unwrap_or(0);
-            measured.answered -= stats.get::<u64>("errors").unwrap_or(0).min(measured.answered);
+            measured.objects += camera.around.counted("objects");
+            measured.encoded += camera.around.counted("encoded");
+            measured.frames += camera.around.counted("frames");
+            measured.answered -= camera.around.counted("errors").min(measured.answered);
             measured.age += &lock(&camera.seen).1;
         }
         Ok(measured)
     }
 
-    fn camera(&self, number: u16, models: &str, caps: &gst::Caps) -> Result<Camera> {
-        let filter = gst::ElementFactory::make("unioodfilter")
-            .property("model-dir", models)
-            .property("stream-id", format!("cam-{number}"))
-            .property("model-instance-id", "uniood-bench")
-            .build()
-            .context("the element unioodfilter")?;
-        for (name, value) in self.settings.properties().into_iter().chain(self.tracking.properties()) {
-            filter.set_property_from_str(name, &value);
-        }
-        let source = AppSrc::builder().caps(caps).format(gst::Format::Time).is_live(true).max_bytes(0).build();
-        let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().context("the element fakesink")?;
-        let pipeline = gst::Pipeline::new();
-        pipeline.add_many([source.upcast_ref(), &filter, &sink])?;
-        gst::Element::link_many([source.upcast_ref(), &filter, &sink])?;
+    fn camera(&self, number: u16, models: &ModelSet, caps: &gst::Caps) -> Result<Camera> {
+        let filter = element(models, &self.settings, &self.tracking)?;
+        filter.set_property("stream-id", format!("cam-{number}"));
+        filter.set_property("model-instance-id", "uniood-bench");
+        let around = Around::new(filter, caps, true)?;
         let (made, seen) = (Arc::new(Mutex::new(Vec::<Option<Instant>>::new())), Arc::new(Mutex::new((0, Times::default()))));
         let (made_at, counted) = (Arc::clone(&made), Arc::clone(&seen));
-        let pad = sink.static_pad("sink").context("fakesink's pad")?;
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        around.out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             let mut seen = lock(&counted);
             // Frames leave in the order they were made.
             let made = usize::try_from(seen.0).ok().and_then(|nth| lock(&made_at).get(nth).copied().flatten());
@@ -216,36 +199,17 @@ impl Bench {
             seen.0 += 1;
             gst::PadProbeReturn::Ok
         });
-        Ok(Camera { pipeline, source, filter, made, seen })
+        Ok(Camera { around, made, seen })
     }
 }
 
 /// One camera's pipeline.
 struct Camera {
-    pipeline: gst::Pipeline,
-    source: AppSrc,
-    filter: gst::Element,
+    around: Around,
     /// When each frame was made; `None` while models warm up.
     made: Arc<Mutex<Vec<Option<Instant>>>>,
     /// Frames that left, and how old they were.
     seen: Arc<Mutex<(u64, Times)>>,
-}
-
-impl Camera {
-    fn error(&self) -> Option<String> {
-        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
-        match message.view() {
-            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
-            _ => None,
-        }
-    }
-}
-
-impl Drop for Camera {
-    fn drop(&mut self) {
-        // Nothing is left to be told where even stopping fails.
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
 }
 
 /// What a number of cameras came to.

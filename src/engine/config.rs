@@ -44,6 +44,21 @@ impl Threads {
 }
 
 impl EngineConfig {
+    /// On the processor, with a thread a core; batches of 16 objects close when they are full.
+    #[must_use]
+    pub const fn on_processor(models: ModelSet, detector: DetectorChoice) -> Self {
+        Self {
+            models,
+            detector,
+            device: Device::Cpu,
+            precision: Precision::Auto,
+            batch_size: 16,
+            batch_timeout: None,
+            cache_dir: None,
+            threads: None,
+        }
+    }
+
     /// Threads of the encoder, as [`super::Session`] takes them.
     pub(super) fn encoder_threads(&self) -> Option<usize> {
         self.threads?.encoder.map(NonZero::get)

@@ -41,7 +41,8 @@ pub(super) fn open(config: &EngineConfig, dir: &Path, manifest: &DetectorManifes
     let kind = if names { "owlv2-names" } else { "owlv2" };
     let path =
         cache::graph(config.cache_dir.as_deref(), kind, &cache::clip_sources(dir), |path| graph::write_owlv2(dir, &model, names, path))?;
-    let session = Session::planned("detect", &path, &config.device, config.detector_threads(), &Plan::of_detector(config, 1))?;
+    let plan = Plan::of_detector(config, queries.as_ref().map_or(1, Array2::nrows));
+    let session = Session::planned("detect", &path, &config.device, config.detector_threads(), &plan)?;
     Ok((session, DetectorSpec::owlv2(&model, labels), queries))
 }
 

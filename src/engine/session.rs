@@ -155,7 +155,7 @@ impl Session {
                 _ if error.to_string().contains(NO_FALLBACK) || error.to_string().contains("CPU EP has been explicitly disabled") => {
                     candidate.refused("it has no such device, or does not take the whole model; name another device, or use cpu")
                 }
-                _ => Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string()))),
+                _ => no_model(name, &error),
             })?;
             let (inputs, outputs) = (ports(inner.inputs()), ports(inner.outputs()));
             let options = Options::new().map_err(|error| Error::Runtime(format!("no run options could be made: {error}")))?;
@@ -334,9 +334,7 @@ fn engine(
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<OrtSession>,
 ) -> Result<(ep::TensorRT, PathBuf)> {
     let (mut builder, _) = builder_for(runtime, &Device::Cpu, 1, None)?;
-    let unopened =
-        |error: ort::Error| Error::content(model, format!("not an ONNX model that can run here ({})", one_line(&error.to_string())));
-    let read = commit(&mut builder).map_err(unopened)?;
+    let read = commit(&mut builder).map_err(|error| no_model(model, &error))?;
     plan.provider(index, stage, model, &read.inputs().iter().map(Fed::of).collect::<Vec<_>>())
 }
 
@@ -389,6 +387,10 @@ fn port(outlet: &Outlet) -> Port {
         }
         other => Port { name, element: Element::Other(format!("{other:?}")), shape: Vec::new() },
     }
+}
+
+fn no_model(name: &Path, error: &ort::Error) -> Error {
+    Error::content(name, format!("not an ONNX model that can run here ({})", one_line(&error.to_string())))
 }
 
 /// ONNX Runtime's messages may run over several lines, with a stack behind them.

@@ -64,7 +64,7 @@ impl Fed {
 pub(super) struct Plan {
     /// Of sides by their names in the model.
     named: Vec<(&'static str, Sizes)>,
-    /// Of a first side whatever its name is: frames in a run.
+    /// Of a first side whatever its name is: frames in a run, or the names that an OWLv2 looks for.
     first: Option<Sizes>,
     fp16: bool,
     /// Whether a node that TensorRT and CUDA leave to the processor is an error.
@@ -88,9 +88,9 @@ impl Plan {
         }
     }
 
-    /// Of a detector that takes so many frames at once.
-    pub(super) fn of_detector(config: &EngineConfig, frames: usize) -> Self {
-        let first = Some(Sizes { usual: frames, most: frames });
+    /// Of a detector whose dynamic first sides are of so many at the most: frames, or the names that an OWLv2 looks for.
+    pub(super) fn of_detector(config: &EngineConfig, most: usize) -> Self {
+        let first = Some(Sizes { usual: most, most });
         Self { named: Vec::new(), first, fp16: false, whole: false, cache: config.cache_dir.clone() }
     }
 

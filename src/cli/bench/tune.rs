@@ -13,7 +13,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use gst::prelude::*;
-use gst_app::AppSrc;
 use indicatif::ProgressBar;
 use uniood::{
     Error,
@@ -23,6 +22,7 @@ use uniood::{
 };
 
 use super::{
+    around::{Around, element},
     choice::{Gain, fastest, median, range},
     film, lock,
     pictures::Pictures,
@@ -333,14 +333,14 @@ impl Tuner<'_> {
 
     /// Frames as fast as the element takes them, from the first to the last.
     fn round(&self, pictures: &Pictures, frames: usize, tuned: Tuned) -> Result<Round> {
-        let line = Line::start(&self.filter(tuned)?, pictures)?;
+        let line = Line::start(self.filter(tuned)?, pictures)?;
         line.push(pictures, 0..WARM_UP)?;
         line.wait_for(WARM_UP)?;
-        let before = line.objects();
+        let before = line.around.counted("objects");
         lock(&line.entered).clear();
         let started = Instant::now();
         line.push(pictures, WARM_UP..WARM_UP + frames)?;
-        line.end()?;
+        line.around.end()?;
         let left = line.wait_for(frames)?;
         let (Some(last), entered) = (left.last(), lock(&line.entered).clone()) else { bail!("no frame came out") };
         let seconds = last.duration_since(started).as_secs_f64();
@@ -348,18 +348,12 @@ impl Tuner<'_> {
         ages.sort_unstable();
         let p99 = ages.get((ages.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let [frames, objects] = [frames as f64, line.objects().saturating_sub(before) as f64];
+        let [frames, objects] = [frames as f64, line.around.counted("objects").saturating_sub(before) as f64];
         Ok(Round { frames: frames / seconds, objects: objects / seconds, p99: p99.as_secs_f64() * 1e3 })
     }
 
     fn filter(&self, tuned: Tuned) -> Result<gst::Element> {
-        let filter = gst::ElementFactory::make("unioodfilter")
-            .property("model-dir", self.models.dir.to_str().context("the model set's path is not UTF-8; move it")?)
-            .build()
-            .context("the element unioodfilter")?;
-        for (name, value) in self.settings.properties().into_iter().chain(self.tracking.properties()) {
-            filter.set_property_from_str(name, &value);
-        }
+        let filter = element(self.models, self.settings, self.tracking)?;
         for knob in Knob::ALL {
             filter.set_property_from_str(knob.name(), &knob.of(tuned).to_string());
         }
@@ -367,11 +361,9 @@ impl Tuner<'_> {
     }
 }
 
-/// A pipeline around one element; what is asked of it is given up at Ctrl-C.
+/// A pipeline whose frames are timed; what is asked of it is given up at Ctrl-C.
 struct Line {
-    pipeline: gst::Pipeline,
-    source: AppSrc,
-    filter: gst::Element,
+    around: Around,
     /// When each frame went into the element.
     entered: Arc<Mutex<Vec<Instant>>>,
     /// When each came out of it, in the same order.
@@ -379,12 +371,7 @@ struct Line {
 }
 
 impl Line {
-    fn start(filter: &gst::Element, pictures: &Pictures) -> Result<Self> {
-        let source = AppSrc::builder().caps(&pictures.caps).format(gst::Format::Time).max_bytes(0).build();
-        let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().context("the element fakesink")?;
-        let pipeline = gst::Pipeline::new();
-        pipeline.add_many([source.upcast_ref(), filter, &sink])?;
-        gst::Element::link_many([source.upcast_ref(), filter, &sink])?;
+    fn start(filter: gst::Element, pictures: &Pictures) -> Result<Self> {
         let entered = Arc::new(Mutex::new(Vec::new()));
         let (leave, left) = bounded(WARM_UP + MOST);
         let enter = Arc::clone(&entered);
@@ -392,31 +379,18 @@ impl Line {
             lock(&enter).push(Instant::now());
             gst::PadProbeReturn::Ok
         });
-        sink.static_pad("sink").context("fakesink's pad")?.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let around = Around::new(filter, &pictures.caps, false)?;
+        around.out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             // Nobody counts any more where nobody listens.
             let _ = leave.try_send(Instant::now());
             gst::PadProbeReturn::Ok
         });
-        let line = Self { pipeline, source, filter: filter.clone(), entered, left };
-        if line.pipeline.set_state(gst::State::Playing).is_err() {
-            bail!("{}", line.error().unwrap_or_else(|| "a pipeline does not start".to_owned()));
-        }
-        Ok(line)
+        around.play()?;
+        Ok(Self { around, entered, left })
     }
 
     fn push(&self, pictures: &Pictures, numbers: std::ops::Range<usize>) -> Result<()> {
-        for number in numbers {
-            let pushed = self.source.push_buffer(pictures.frame(number));
-            pushed.map_err(|_| anyhow::Error::msg(self.error().unwrap_or_else(|| "a pipeline stopped".to_owned())))?;
-        }
-        Ok(())
-    }
-
-    fn end(&self) -> Result<()> {
-        self.source
-            .end_of_stream()
-            .map(drop)
-            .map_err(|_| anyhow::Error::msg(self.error().unwrap_or_else(|| "a pipeline stopped".to_owned())))
+        numbers.map(|number| pictures.frame(number)).try_for_each(|picture| self.around.push(picture))
     }
 
     /// When so many more frames came out.
@@ -432,9 +406,7 @@ impl Line {
                 }
                 Err(RecvTimeoutError::Disconnected) => bail!("a pipeline stopped"),
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(error) = self.error() {
-                        bail!("{error}");
-                    }
+                    self.around.check()?;
                     if last.elapsed() > HANG {
                         bail!("no frame came out for {} minutes; try fewer objects (--max-objects)", HANG.as_secs() / 60);
                     }
@@ -442,27 +414,6 @@ impl Line {
             }
         }
         Ok(left)
-    }
-
-    /// Objects that were scored so far.
-    fn objects(&self) -> u64 {
-        let stats: gst::Structure = self.filter.property("stats");
-        stats.get("objects").unwrap_or(0)
-    }
-
-    fn error(&self) -> Option<String> {
-        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
-        match message.view() {
-            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
-            _ => None,
-        }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        // Nothing is left to be told where even stopping fails.
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 
