@@ -18,6 +18,8 @@
 pub mod activation;
 pub mod address;
 pub mod attention;
+#[cfg(any(feature = "publish", feature = "hub"))]
+mod authorities;
 pub mod backoff;
 mod cache;
 pub mod calibrate;

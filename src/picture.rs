@@ -77,6 +77,10 @@ fn others(bytes: &[u8], format: ImageFormat) -> Result<Decoded, String> {
     let mut decoder = reader.into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
     fits(width, height)?;
+    // Alpha, 16 bits and floats take more than the RGB that becomes of them.
+    if decoder.total_bytes() > MAX_BYTES {
+        return Err(too_large());
+    }
     let orientation = decoder.orientation().map_err(explain)?;
     let rgb = DynamicImage::from_decoder(decoder).map_err(explain)?.into_rgb8().into_raw();
     Ok(Decoded { width, height, rgb, orientation })

@@ -106,7 +106,8 @@ impl Document {
     /// [`Error::File`] where it cannot be read, [`Error::Content`] or [`Error::ModelSet`] where it is not what it should be.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
-        let document: Self = serde_json::from_str(&text)
+        // Some editors put a mark of byte order first.
+        let document: Self = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
             .map_err(|error| Error::content(path, format!("no settings: {error}; write them with `uniood bench --tune`")))?;
         document.check(path)?;
         Ok(document)
@@ -193,6 +194,14 @@ mod tests {
         assert_eq!(set.threads(), Some(Threads { encoder: None, detector: NonZero::new(1) }));
         let none = Tuned::default().or_file(None).unwrap();
         assert_eq!((none.batch_size(), none.batch_timeout(), none.threads()), (16, Some(Duration::from_millis(10)), None));
+    }
+
+    #[test]
+    fn a_file_that_went_through_an_editor_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.json");
+        fs::write(&path, "\u{feff}{\"schema\":\"uniood.settings/1\",\r\n\"settings\":{\"batch-size\":8}}\r\n").unwrap();
+        assert_eq!(Document::read(&path).unwrap().settings.batch_size, Some(8));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
     thread,
 };
@@ -17,7 +17,9 @@ use crate::{Error, Result};
 pub fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
     let part = with_suffix(path, &format!(".{}.part", maker()));
     let written = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&part)?);
+        // What may lie there is of a run that was killed, or a link that somebody laid: it is not written through.
+        fs::remove_file(&part).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        let mut file = BufWriter::new(File::create_new(&part)?);
         write(&mut file)?;
         file.flush()?;
         drop(file);
@@ -85,5 +87,16 @@ mod tests {
         let broken = replace(&path, |file| file.write_all(b"half").and(Err(io::Error::other("no more"))));
         assert!(broken.unwrap_err().to_string().contains("cannot write"));
         assert_eq!((fs::read(&path).unwrap(), fs::read_dir(dir.path()).unwrap().count()), (b"first".to_vec(), 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_lies_where_it_is_made_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("file"), dir.path().join("elsewhere"));
+        fs::write(&elsewhere, "not ours").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, with_suffix(&path, &format!(".{}.part", maker()))).unwrap();
+        replace(&path, |file| file.write_all(b"ours")).unwrap();
+        assert_eq!([path, elsewhere].map(|file| fs::read_to_string(file).unwrap()), ["ours", "not ours"]);
     }
 }

@@ -6,6 +6,8 @@ mod common;
 mod model_set;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/streets.rs"]
+mod streets;
 
 use std::{
     fs,
@@ -19,15 +21,14 @@ use model_set::golden_set;
 use program::{Ran, run};
 use serde_json::{Value, json};
 use street_world::{
-    class::Kind,
-    film::{self, Settings},
+    film::Settings,
     optics::Camera,
     scene::{
         Contents,
         conditions::{Daylight, Wanted, Weather},
     },
-    truth::coco::{Coco, Ids},
 };
+use streets::{streets, without_ignored};
 use tempfile::TempDir;
 use uniood::calibrate::conformal;
 
@@ -38,28 +39,13 @@ fn rendered(folder: &Path, first: u64, frames: u64, camera: Camera) -> PathBuf {
 
 /// The same under settings of one's own; a scene for each seed.
 fn seen(folder: &Path, seeds: Range<u64>, settings: &Settings) -> PathBuf {
-    fs::create_dir_all(folder.join("images")).unwrap();
-    let mut coco = Coco::new(&[Kind::Id, Kind::NamedOod, Kind::UnseenOod, Kind::LookAlike], Ids::Number);
-    for seed in seeds {
-        let frame = film::still(&Settings { seed, ..*settings }).unwrap();
-        let name = format!("{seed}.png");
-        fs::write(folder.join("images").join(&name), frame.picture.png()).unwrap();
-        coco.push(&name, &frame.truth);
-    }
-    let mut json: Value = serde_json::from_str(&coco.json()).unwrap();
-    let known: Vec<u64> = json["categories"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|category| category["supercategory"] == "id")
-        .map(|category| category["id"].as_u64().unwrap())
-        .collect();
-    json["annotations"].as_array_mut().unwrap().retain(|annotation| {
-        annotation["ignore"] != 1 && annotation["ignore"] != true && known.contains(&annotation["category_id"].as_u64().unwrap())
-    });
-    let path = folder.join("instances.json");
-    fs::write(&path, json.to_string()).unwrap();
-    path
+    streets(folder, seeds, settings, |coco| {
+        without_ignored(coco);
+        let categories = coco["categories"].as_array().unwrap().iter();
+        let known: Vec<Value> =
+            categories.filter(|category| category["supercategory"] == "id").map(|category| category["id"].clone()).collect();
+        coco["annotations"].as_array_mut().unwrap().retain(|annotation| known.contains(&annotation["category_id"]));
+    })
 }
 
 /// Folders of a test, and the cache that all its commands use.
@@ -150,7 +136,7 @@ fn a_set_is_calibrated_and_its_verdicts_follow() {
         assert_eq!(serde_json::from_str::<Value>(&ran.check(0, "").stdout).unwrap()["independent"], document(&other)["independent"]);
         bench
             .run(&["calibrate", data.to_str().unwrap(), "--boxes", "truth", "--per", "stream", "--out", bench.path("no").to_str().unwrap()])
-            .check(1, "--per stream has nothing to tell apart");
+            .check(2, "--per stream has nothing to tell apart");
 
         // Every verdict has its percentile; δ is its nearest class's, else the common one, else the user's.
         let picture = data.parent().unwrap().join("images/6000.png");
@@ -268,12 +254,12 @@ fn what_cannot_be_is_a_sentence() {
     let out = bench.path("out");
     let out = out.to_str().unwrap();
     let (bare, _) = golden_set("quick_gelu_g7");
-    bench.run(&["calibrate", &data]).check(1, "name a folder for a calibrated copy with --out");
+    bench.run(&["calibrate", &data]).check(2, "name a folder for a calibrated copy with --out");
     bench.run(&["calibrate", &data, "--out", out]).check(1, "0 known objects are too few");
     bench
         .run(&["calibrate", &data, "--check", "--models", bare.path().to_str().unwrap()])
         .check(1, "is not calibrated; run `uniood calibrate DATA");
-    bench.run(&["calibrate", &data, "pictures", "--out", out]).check(1, "give either JSON lines or one data set");
+    bench.run(&["calibrate", &data, "pictures", "--out", out]).check(2, "give either JSON lines or one data set");
     bench.run(&["calibrate", "nowhere", "--out", out]).check(1, "cannot read");
     bench.run(&["calibrate", &data, "--keep", "2", "--out", out]).check(2, "0..=1");
     bench.run(&["calibrate", &data, "--keep", "1", "--out", out]).check(1, "cannot be kept");

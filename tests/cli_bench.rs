@@ -10,19 +10,16 @@ mod program;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
 };
 
-use common::skip;
 use model_set::golden_set;
-use program::{Ran, run, uniood};
+use program::{Ran, plugin_is_built, run, uniood};
 use uniood::tuned::Document;
 
 /// The set's folder and what keeps it; `None`, said aloud, where the plugin was not built.
 fn set() -> Option<(tempfile::TempDir, String)> {
-    if !Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so").exists() {
-        skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+    if !plugin_is_built() {
         return None;
     }
     let (dir, _) = golden_set("no_cnn_g4_wide");

@@ -9,7 +9,7 @@ mod program;
 
 use std::fs;
 
-use common::{golden_dir, shared_dir, skip};
+use common::{golden_dir, shared};
 use model_set::golden_set;
 use program::{run, uniood};
 use uniood::engine::{Device, Session};
@@ -105,10 +105,10 @@ fn every_command_has_help_with_an_example() {
 
 #[test]
 fn the_street_prototypes_set_is_sound_with_its_detector() {
-    let Some(shared) = shared_dir() else { return skip("the street prototype is not there") };
-    let models = shared.join("data/street-proto/models");
+    let Some(street) = shared("street-proto") else { return };
+    let models = street.join("models");
     run(&["models", "check", models.to_str().unwrap()]).check(0, "");
-    let scene = shared.join("data/street-proto/scenes/test/plain/images");
+    let scene = street.join("scenes/test/plain/images");
     let picture = fs::read_dir(scene).unwrap().next().unwrap().unwrap().path();
     let ran = run(&["score", "--models", models.to_str().unwrap(), picture.to_str().unwrap()]);
     assert!(ran.check(0, "").stdout.contains("detected as object"), "{}", ran.stdout);

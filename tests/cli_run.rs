@@ -10,13 +10,13 @@ mod program;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{shared_dir, skip};
+use common::shared;
 use model_set::golden_set;
-use program::{Ran, run, uniood};
+use program::{Ran, launch, plugin_is_built, run, uniood};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -31,9 +31,7 @@ struct World {
 
 impl World {
     fn new() -> Option<Self> {
-        let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
-        if !plugin.exists() {
-            skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+        if !plugin_is_built() {
             return None;
         }
         let (set, _) = golden_set("no_cnn_g4_wide");
@@ -55,6 +53,16 @@ impl World {
         );
         launch(&description);
         path
+    }
+
+    /// Waits until lines come.
+    fn under_way(&self, name: &str, child: &mut Child) {
+        let lines = self.path("out").join(format!("{name}.jsonl"));
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while fs::read_to_string(&lines).map_or(0, |text| text.lines().count()) < 5 {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it did not get under way");
+            std::thread::yield_now();
+        }
     }
 
     fn arguments(&self, inputs: &[&Path], more: &[&str]) -> Vec<String> {
@@ -86,13 +94,6 @@ impl World {
         ));
         usize::try_from(fs::metadata(raw).unwrap().len()).unwrap() / (SIZE.0 * SIZE.1)
     }
-}
-
-/// Runs a pipeline of GStreamer's own to its end.
-#[track_caller]
-fn launch(description: &str) {
-    let output = Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).output().unwrap();
-    assert!(output.status.success(), "{description}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -205,12 +206,7 @@ fn an_interrupt_closes_the_files_with_every_frame_that_was_under_way() {
     let Some(world) = World::new() else { return };
     let clip = world.clip("long.mp4", 3000, "mp4mux");
     let mut child = uniood(&world.arguments(&[&clip], &["--crops", "0"])).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = world.path("out/long.jsonl");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while fs::read_to_string(&lines).map_or(0, |text| text.lines().count()) < 5 {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it did not get under way");
-        std::thread::yield_now();
-    }
+    world.under_way("long", &mut child);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let ran: Ran = child.wait_with_output().unwrap().into();
     ran.check(130, "interrupted");
@@ -278,13 +274,70 @@ fn live_inputs_run_at_the_same_time_until_they_are_interrupted() {
 #[test]
 fn the_real_clips_give_a_line_for_each_frame() {
     let Some(world) = World::new() else { return };
-    let Some(shared) = shared_dir() else { return skip("the real clips are not there") };
+    let Some(clips) = shared("clips") else { return };
     for (clip, frames) in [("udacity_vehicle_test_video.mp4", 38), ("finite_car.mp4", 441)] {
-        let ran = world.run(&[&shared.join("data/clips").join(clip)], &["--crops", "0"]);
+        let ran = world.run(&[&clips.join(clip)], &["--crops", "0"]);
         ran.check(0, "");
         let lines = world.lines(clip.trim_end_matches(".mp4"));
         assert_eq!(lines.len(), frames, "{clip}");
         let timestamps: Vec<u64> = lines.iter().map(|line| line["timestamp"].as_u64().unwrap()).collect();
         assert!(timestamps.is_sorted_by(|a, b| a < b), "{clip}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_said_and_the_other_inputs_are_done() {
+    let Some(world) = World::new() else { return };
+    let clips = ["one.mp4", "two.mp4"].map(|name| world.clip(name, 3, "mp4mux"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let arguments = world.arguments(&[&clips[0], &clips[1]], &["--crops", "0"]);
+    let child = uniood(&arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    ran.check(1, "cannot write to stdout");
+    assert_eq!((world.lines("one").len(), world.lines("two").len()), (3, 3));
+}
+
+#[test]
+fn an_interrupt_closes_the_files_also_where_nobody_reads_any_more() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("long.mp4", 3000, "mp4mux");
+    // As behind `2>&1 | tee log`, which Ctrl-C ends first.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let arguments = world.arguments(&[&clip], &["--crops", "0"]);
+    let mut child = uniood(&arguments).stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+    world.under_way("long", &mut child);
+    drop(reader);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(world.recorded_frames("long"), world.lines("long").len());
+}
+
+#[test]
+fn a_recording_that_cannot_be_begun_ends_the_run_however_short_the_clip_is() {
+    let Some(world) = World::new() else { return };
+    // All of it is under way before the first frame is recorded: what fails behind a video's end must not be waited for.
+    let clip = world.clip("ball.mp4", 3, "mp4mux");
+    fs::create_dir_all(world.path("out/ball.annotated.mp4")).unwrap();
+    world.run(&[&clip], &["--crops", "0"]).check(1, "cannot write");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_only_what_was_not_told_to_outlive_it() {
+    let Some(world) = World::new() else { return };
+    let clip = world.clip("long.mp4", 600, "mp4mux");
+    let arguments = world.arguments(&[&clip], &["--crops", "0"]);
+    for (shell, code) in [("exec \"$0\" \"$@\"", 130), ("trap '' HUP; exec \"$0\" \"$@\"", 0)] {
+        let program = uniood(&arguments);
+        let mut command = Command::new("sh");
+        command.args(["-c", shell]).arg(program.get_program()).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        world.under_way("long", &mut child);
+        assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        ran.check(code, "");
+        assert_eq!(world.lines("long").len() == 600, code == 0);
+        fs::remove_file(world.path("out/long.jsonl")).unwrap();
     }
 }

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{golden_dir, shared_dir, skip};
+use common::{golden_dir, shared};
 use image::{Rgb, RgbImage};
 use model_set::golden_set;
 use program::{Ran, run, uniood};
@@ -285,8 +285,7 @@ fn a_detector_that_is_none_is_an_error_that_names_the_file() {
 
 #[test]
 fn scores_of_the_prototype_street_world_are_the_written_ones() {
-    let Some(shared) = shared_dir() else { return skip("the street prototype's scenes are not there") };
-    let street = shared.join("data/street-proto");
+    let Some(street) = shared("street-proto") else { return };
     let results: Value = serde_json::from_str(&fs::read_to_string(street.join("results.json")).unwrap()).unwrap();
     let set = &results["sets"]["test/lowlight"];
     let wanted: HashMap<u64, &Value> =

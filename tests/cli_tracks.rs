@@ -4,11 +4,12 @@
 mod common;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/streets.rs"]
+mod streets;
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use common::skip;
-use program::run;
+use program::{plugin_is_built, run};
 use serde_json::Value;
 use street_world::film::{Film, Settings};
 
@@ -16,25 +17,13 @@ const FRAMES: usize = 45;
 
 /// The clip's lines under these settings. `None`, said aloud, where the plugin was not built.
 fn lines(dir: &Path, more: &[&str]) -> Option<Vec<Value>> {
-    let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
-    if !plugin.exists() {
-        skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+    if !plugin_is_built() {
         return None;
     }
     let clip = dir.join("street.mp4");
     if !clip.exists() {
         let film = Film::new(&Settings { seed: 41_000_002, fps: 10.0, ..Settings::default() }).unwrap();
-        for (index, frame) in film.take(FRAMES).enumerate() {
-            fs::write(dir.join(format!("{index:03}.png")), frame.picture.png()).unwrap();
-        }
-        let description = format!(
-            "multifilesrc location={}/%03d.png caps=image/png,framerate=10/1 ! pngdec ! videoconvert ! video/x-raw,format=I420 ! \
-             x264enc speed-preset=ultrafast ! mp4mux ! filesink location={}",
-            dir.display(),
-            clip.display()
-        );
-        let output = Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        streets::clip(film.take(FRAMES), &clip);
     }
     let text = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (clip, out, cache) = (text("street.mp4"), text("out"), text("cache"));

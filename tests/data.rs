@@ -1,7 +1,7 @@
 //! Data sets as the field lays them out: what is told by what is there, what is left out, and how wrong ones are refused.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use image::RgbImage;
 use proptest::prelude::*;
@@ -156,6 +156,56 @@ fn what_is_no_data_set_is_refused_with_a_sentence() {
     let bare = dir.path().join("bare");
     picture(&bare.join("a.png"));
     refused(&bare, "no data set that is known");
+}
+
+#[test]
+fn boxes_are_not_cut_from_a_picture_of_another_size_than_was_annotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, file) = (dir.path().join("instances.json"), dir.path().join("a.png"));
+    picture(&file);
+    for (width, height, is_read) in
+        [(json!(40), json!(30), true), (json!(30), json!(40), false), (json!(0), json!(0), true), (json!("wide"), json!(null), true)]
+    {
+        let mut text = coco();
+        (text["images"][0]["width"], text["images"][0]["height"]) = (width, height);
+        write(&json, &text.to_string());
+        match open(&json).unwrap().0.pictures[0].read() {
+            Ok(_) => assert!(is_read, "{text}"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!is_read && error.contains("40×30") && error.contains("annotations say 30×40"), "{error}");
+            }
+        }
+    }
+    let voc = dir.path().join("voc");
+    picture(&voc.join("JPEGImages/a.png"));
+    write(&voc.join("Annotations/a.xml"), &VOC.replace("<width>40</width>", "<width>41</width>"));
+    assert!(open(&voc).unwrap().0.pictures[0].read().unwrap_err().to_string().contains("annotations say 41×30"));
+}
+
+#[test]
+fn a_mark_of_byte_order_is_no_part_of_the_annotations() {
+    let dir = tempfile::tempdir().unwrap();
+    picture(&dir.path().join("a.png"));
+    write(&dir.path().join("instances.json"), &format!("\u{feff}{}", coco()).replace(',', ",\r\n"));
+    assert_eq!(open(dir.path()).unwrap().0.pictures.len(), 2);
+}
+
+#[test]
+fn a_pipe_or_a_device_in_a_file_s_place_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("instances.json"), &coco().to_string());
+    symlink("/dev/zero", dir.path().join("a.png")).unwrap();
+    // Where the pictures lie is told, since none of them is a file.
+    let set = DataSet::open(&dir.path().join("instances.json"), Some(dir.path()), &mut Faults::default()).unwrap();
+    assert!(set.pictures[0].read().unwrap_err().to_string().contains("no file"));
+    let voc = dir.path().join("voc/Annotations");
+    write(&voc.join("a.xml"), VOC);
+    picture(&voc.join("a.png"));
+    symlink("/dev/zero", voc.join("b.xml")).unwrap();
+    let (set, faults) = open(&dir.path().join("voc")).unwrap();
+    assert_eq!((set.pictures.len(), faults.count()), (1, 1));
+    assert!(faults.sentences()[0].contains("b.xml") && faults.sentences()[0].contains("no file"), "{:?}", faults.sentences());
 }
 
 const VOC: &str = "<annotation><folder>VOC2012</folder><filename>a.png</filename><size><width>40</width><height>30</height></size>

@@ -2,15 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/detector_set.rs"]
+mod detector_set;
+#[path = "common/engine.rs"]
+mod engine;
 
 use std::{fs, path::Path, sync::Arc};
 
+use detector_set::detector_set;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     detect::Selection,
-    engine::{Approximation, Boxes, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Job, Precision, Scope, Threads, no_abort},
+    engine::{Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, no_abort},
     frame::Picture,
     graph::{
         OPSET,
@@ -19,7 +24,6 @@ use uniood::{
             TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, element,
         },
     },
-    models::{MANIFEST, ModelSet, SCHEMA},
 };
 
 /// An ONNX file under construction.
@@ -110,24 +114,7 @@ impl Graph {
 fn set(graph: Graph, detector: &Value) -> (TempDir, EngineConfig) {
     let dir = tempfile::tempdir().unwrap();
     graph.write(&dir.path().join("detector.onnx"));
-    let mut detector = detector.clone();
-    detector["file"] = json!("detector.onnx");
-    let golden = common::golden_dir().join("no_cnn_g4_wide");
-    let manifest = json!({
-        "schema": SCHEMA, "name": "test", "licence": "", "clip": golden.join("clip"), "combiner": null, "classes": ["car"], "threshold": 0.0,
-        "detector": detector,
-    });
-    fs::write(dir.path().join(MANIFEST), manifest.to_string()).unwrap();
-    let config = EngineConfig {
-        models: ModelSet::open(dir.path()).unwrap(),
-        detector: DetectorChoice::Set,
-        device: Device::Cpu,
-        precision: Precision::Auto,
-        batch_size: 4,
-        batch_timeout: None,
-        cache_dir: Some(dir.path().join("cache")),
-        threads: Some(Threads::each(1)),
-    };
+    let config = detector_set(dir.path(), Path::new("detector.onnx"), detector, &["car"]).unwrap();
     (dir, config)
 }
 
@@ -142,15 +129,8 @@ type Found = Vec<(String, f32, [f32; 4])>;
 /// The objects of some frames that are submitted at once.
 fn found(config: &EngineConfig, frames: &[Arc<Picture>]) -> Vec<Found> {
     let engine = Engine::open(config).unwrap();
-    let settings = Arc::new(FrameSettings {
-        vocabulary: engine.vocabulary(&["car"]).unwrap(),
-        threshold: 0.0,
-        calibration: None,
-        selection: Selection { min_object_size: 0, ..Selection::default() },
-        scope: Scope::Object,
-        keep_scores: false,
-        approximation: Approximation::default(),
-    });
+    let selection = Selection { min_object_size: 0, ..Selection::default() };
+    let settings = Arc::new(FrameSettings { selection, ..engine::settings(&engine) });
     let stream = engine.stream();
     let job = |frame: &Arc<Picture>| Job { frame: frame.clone(), boxes: Boxes::Detect, settings: Arc::clone(&settings), tracks: None };
     let tickets: Vec<_> = frames.iter().map(|frame| stream.submit(job(frame), &no_abort()).unwrap()).collect();
@@ -327,16 +307,8 @@ fn rt_detr_and_d_fine_as_they_are_deployed() {
 fn a_label_without_a_name_is_an_error_of_the_frame() {
     let (_dir, config) = set(rtdetr(), &json!({"labels": ["a", "b"]}));
     let engine = Engine::open(&config).unwrap();
-    let settings = FrameSettings {
-        vocabulary: engine.vocabulary(&["car"]).unwrap(),
-        threshold: 0.0,
-        calibration: None,
-        selection: Selection::default(),
-        scope: Scope::Object,
-        keep_scores: false,
-        approximation: Approximation::default(),
-    };
-    let job = Job { frame: frame(200, 100, [0, 255, 0]), boxes: Boxes::Detect, settings: Arc::new(settings), tracks: None };
+    let settings = Arc::new(engine::settings(&engine));
+    let job = Job { frame: frame(200, 100, [0, 255, 0]), boxes: Boxes::Detect, settings, tracks: None };
     let error = engine.stream().submit(job, &no_abort()).unwrap().wait().unwrap().error.unwrap();
     assert!(error.contains("label 7") && error.contains("2 names") && error.contains("uniood.json"), "{error}");
 }

@@ -4,11 +4,7 @@
 
 mod common;
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView4;
 use serde::Deserialize;
@@ -100,14 +96,9 @@ impl Model {
 }
 
 fn reference(model: &Path, resize: &str, layout: &str, threshold: f32, iou: f32, folder: &Path, names: &[String]) -> Option<Reference> {
-    let mut python = common::python(&["onnxruntime", "PIL", "numpy"])?;
-    let script = common::workspace_dir().join("tests/oracle/detector_reference.py");
-    python.arg(script).arg(model).args([layout, resize, &threshold.to_string(), &iou.to_string()]).arg(folder);
-    let mut run = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    run.stdin.take().unwrap().write_all(serde_json::to_string(names).unwrap().as_bytes()).unwrap();
-    let output = run.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    let mut oracle = common::oracle("detector_reference.py", &["onnxruntime", "PIL", "numpy"])?;
+    oracle.arg(model).args([layout, resize, &threshold.to_string(), &iou.to_string()]).arg(folder);
+    Some(serde_json::from_slice(&common::answer(&mut oracle, &serde_json::to_string(names).unwrap())).unwrap())
 }
 
 /// What was found in a picture, and what is there: category and box.
@@ -169,11 +160,7 @@ fn average_precision_is_the_area_under_the_monotone_curve() {
 }
 
 fn coco128() -> Option<(PathBuf, PathBuf)> {
-    let Some(shared) = common::shared_dir() else {
-        common::skip("there are no shared test data");
-        return None;
-    };
-    Some((shared.join("data/detectors/yolox_nano.onnx"), shared.join("data/images/coco128")))
+    Some((common::shared("detectors/yolox_nano.onnx")?, common::shared("images/coco128")?))
 }
 
 #[test]
@@ -231,8 +218,7 @@ fn yolox_is_worth_on_coco128_what_it_is_in_python() {
 /// own, made with Pillow's pixels.
 #[test]
 fn the_street_worlds_detector_finds_what_its_card_says() {
-    let Some(shared) = common::shared_dir() else { return common::skip("there are no shared test data") };
-    let street = shared.join("data/street-proto");
+    let Some(street) = common::shared("street-proto") else { return };
     let labels = ["object".to_owned()];
     let mut model = Model::open(&street.join("models/detector.onnx"), Layout::Yolov8, Some(Resize::Stretch), &labels);
     let selection = Selection { min_object_size: 0, ..Selection::default() };

@@ -2,20 +2,21 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/engine.rs"]
+mod engine;
 #[path = "common/model_set.rs"]
 mod model_set;
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
 use common::completes_within;
+use engine::config;
 use model_set::golden_set;
 use ndarray::ArrayView3;
 use uniood::{
-    detect::{Detection, Selection},
+    detect::Detection,
     encode::reference::Reference,
-    engine::{
-        Answer, Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Stream, Threads, Ticket, no_abort,
-    },
+    engine::{Answer, Boxes, Engine, FrameSettings, Job, Scope, Stream, Ticket, no_abort},
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
     models::ModelSet,
@@ -25,21 +26,8 @@ use uniood::{
 
 const HANG: Duration = Duration::from_mins(1);
 
-fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
-    EngineConfig { batch_size, batch_timeout, threads: Some(Threads::each(1)), ..EngineConfig::on_processor(models, DetectorChoice::Frame) }
-}
-
 fn settings(engine: &Engine, change: impl FnOnce(&mut FrameSettings)) -> Arc<FrameSettings> {
-    let manifest = &engine.models().manifest;
-    let mut settings = FrameSettings {
-        vocabulary: engine.vocabulary(&manifest.classes).unwrap(),
-        threshold: manifest.threshold,
-        calibration: None,
-        selection: Selection::default(),
-        scope: Scope::Object,
-        keep_scores: true,
-        approximation: Approximation::default(),
-    };
+    let mut settings = FrameSettings { keep_scores: true, ..engine::settings(engine) };
     change(&mut settings);
     Arc::new(settings)
 }

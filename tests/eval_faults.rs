@@ -24,8 +24,8 @@ fn what_cannot_be_is_refused_with_a_sentence() {
         bench.eval(arguments).check(code, sentence);
     };
     refused(&["--id", id, "--ood", ood, "--boxes", "truth"], 1, "2 of its objects are of class `pedestrian`, which is on the ID list");
-    refused(&["--id", id], 1, "name an OOD set with --ood");
-    refused(&[], 1, "there is no data to evaluate");
+    refused(&["--id", id], 2, "name an OOD set with --ood");
+    refused(&[], 2, "there is no data to evaluate");
     refused(&["--open-world", id, "--id", id], 2, "cannot be used with");
     refused(&["--open-world", id, "--boxes", "truth"], 1, "nothing is OOD");
     refused(&["--open-world", ood, "--classes", "bus,lamp"], 1, "none of the classes (bus, lamp) is in it");
@@ -35,12 +35,12 @@ fn what_cannot_be_is_refused_with_a_sentence() {
     refused(&["--open-world", ood, "--boxes", "truth", "--open-vocabulary", &nowhere], 1, "the Hugging Face folder of an OWLv2");
     refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm,mcm"], 1, "twice");
     refused(&["--open-world", ood, "--boxes", "truth", "--methods", "detector"], 1, "`detector` needs a detector's boxes");
-    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm", "--min-auroc", "0.5"], 1, "add it to --methods");
+    refused(&["--open-world", ood, "--boxes", "truth", "--methods", "mcm", "--min-auroc", "0.5"], 2, "add it to --methods");
     refused(&["--open-world", ood], 1, "has no detector");
     refused(&["--open-world", ood, "--boxes", "truth", "--report", &bench.text("nowhere/page.html")], 1, "there is no folder");
     refused(&["--open-world", &bench.text("nowhere")], 1, "cannot read");
     refused(&["--open-world", ood, "--box-jitter", "2"], 2, "0..=1");
-    refused(&["--open-world", ood, "--boxes", "truth", "--images", id, "--images", id], 1, "given 2 times for 1 sets");
+    refused(&["--open-world", ood, "--boxes", "truth", "--images", id, "--images", id], 2, "given 2 times for 1 sets");
     let folders = bench.folders("folders", 2, &[0, 2]);
     refused(&["--open-world", folders.to_str().unwrap()], 1, "have no boxes");
 }

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::{io::Write, process::Stdio};
-
 use serde_json::{Value, json};
 use uniood::eval::metrics;
 
@@ -19,7 +17,7 @@ fn scores(count: usize, steps: u32, shift: f64, state: &mut u32) -> Vec<f64> {
 
 #[test]
 fn metrics_are_scikit_learns_on_random_and_on_tied_scores() {
-    let Some(mut python) = common::python(&["sklearn.metrics", "numpy"]) else { return };
+    let Some(mut oracle) = common::oracle("eval_metrics.py", &["sklearn.metrics", "numpy"]) else { return };
     let mut state = 11;
     let mut cases = Vec::new();
     for (known, unknown) in [(1, 1), (2, 3), (19, 20), (20, 20), (21, 7), (400, 300)] {
@@ -29,15 +27,8 @@ fn metrics_are_scikit_learns_on_random_and_on_tied_scores() {
             }
         }
     }
-    let script = common::workspace_dir().join("tests/oracle/eval_metrics.py");
-    let mut child = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
     let lines: String = cases.iter().map(|(id, ood)| json!({"id": id, "ood": ood}).to_string() + "\n").collect();
-    input.write_all(lines.as_bytes()).unwrap();
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(common::answer(&mut oracle, &lines)).unwrap();
     let wanted: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(wanted.len(), cases.len());
     for ((id, ood), wanted) in cases.iter().zip(wanted) {

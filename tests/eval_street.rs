@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/streets.rs"]
+mod streets;
 
 use std::{
     fs,
@@ -13,11 +15,8 @@ use std::{
 
 use program::run;
 use serde_json::Value;
-use street_world::{
-    class::Kind,
-    film::{self, Settings},
-    truth::coco::{Coco, Ids},
-};
+use street_world::film::Settings;
+use streets::{streets, without_ignored};
 use uniood::{
     combiner::Form,
     data::{DataSet, Faults},
@@ -62,25 +61,6 @@ fn evaluated(config: &EngineConfig, request: &Request) -> (Evaluation, Vec<Row>)
     (found, rows)
 }
 
-/// Frames of the street world with their truth, in the layout of a COCO set; objects to be ignored are left out where `bare`.
-fn rendered(folder: &Path, frames: u64, bare: bool) -> PathBuf {
-    fs::create_dir_all(folder.join("images")).unwrap();
-    let mut coco = Coco::new(&[Kind::Id, Kind::NamedOod, Kind::UnseenOod, Kind::LookAlike], Ids::Number);
-    for seed in 0..frames {
-        let frame = film::still(&Settings { seed: 4000 + seed, ..Settings::default() }).unwrap();
-        let name = format!("{seed:03}.png");
-        fs::write(folder.join("images").join(&name), frame.picture.png()).unwrap();
-        coco.push(&name, &frame.truth);
-    }
-    let mut json: Value = serde_json::from_str(&coco.json()).unwrap();
-    if bare {
-        json["annotations"].as_array_mut().unwrap().retain(|annotation| annotation["ignore"] != 1 && annotation["ignore"] != true);
-    }
-    let path = folder.join("instances.json");
-    fs::write(&path, json.to_string()).unwrap();
-    path
-}
-
 /// What `uniood score` says of pictures: the largest omega and cosine of each object, picture by picture.
 fn scored(pictures: &[PathBuf], cache: &Path, more: &[&str]) -> Vec<Vec<(f64, f64)>> {
     let cache = cache.to_str().unwrap();
@@ -119,7 +99,7 @@ fn omega_is_the_engines_on_the_same_frames_and_boxes() {
     common::completes_within(Duration::from_mins(4), || {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        let json = rendered(&dir.path().join("street"), 8, true);
+        let json = streets(&dir.path().join("street"), 4000..4008, &Settings::default(), without_ignored);
         let models = ModelSet::open_or_shipped(None, Some(&cache)).unwrap();
         let classes = models.manifest.classes.clone();
         let data = DataSet::open(&json, None, &mut Faults::strict()).unwrap();
@@ -146,7 +126,7 @@ fn every_labelled_unknown_is_either_found_or_missed() {
     common::completes_within(Duration::from_mins(4), || {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        let json = rendered(&dir.path().join("street"), 16, false);
+        let json = streets(&dir.path().join("street"), 4000..4016, &Settings::default(), |_| ());
         let models = ModelSet::open_or_shipped(None, Some(&cache)).unwrap();
         let classes = models.manifest.classes.clone();
         let parts = open_world(DataSet::open(&json, None, &mut Faults::strict()).unwrap(), &classes).unwrap();
@@ -167,9 +147,7 @@ fn every_labelled_unknown_is_either_found_or_missed() {
 #[test]
 fn the_prototypes_numbers_come_out_and_the_mean_shift_gains() {
     common::completes_within(Duration::from_mins(6), || {
-        let Some(street) = common::shared_dir().map(|dir| dir.join("data/street-proto")).filter(|dir| dir.is_dir()) else {
-            return common::skip("street-proto is not there; point UNIOOD_SHARED at the test data");
-        };
+        let Some(street) = common::shared("street-proto") else { return };
         let results: Value = serde_json::from_slice(&fs::read(street.join("results.json")).unwrap()).unwrap();
         let cache = tempfile::tempdir().unwrap();
         let models = ModelSet::open(&street.join("models")).unwrap();

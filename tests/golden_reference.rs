@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use common::golden::{CLIP_CASES, GoldenCase};
+use golden::{CLIP_CASES, GoldenCase};
 use uniood::{
     encode::reference::Reference,
     models::{TextConfig, Tokenizer},

@@ -2,16 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use ndarray::{Array, Array1, Array2, Array4, ArrayD, Axis, Dimension, IxDyn};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use common::{answer, oracle};
+use golden::{Expected, furthest};
+use ndarray::{Array1, Array2, Array4, ArrayD, ArrayRef, Axis, Dimension};
+use safetensors::{Dtype, tensor::TensorView};
 use uniood::{
     combiner::Combiner,
     encode::reference::Reference,
@@ -21,6 +20,7 @@ use uniood::{
     score::unit_rows,
 };
 
+const ORACLE: &str = "graph_full_size.py";
 const MODULES: [&str; 6] = ["torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy"];
 
 /// The contract with transformers and with the plain reference.
@@ -42,10 +42,13 @@ fn vit_b_16_in_bf16_shards() {
 }
 
 fn check(patch: usize, shard: bool) {
-    let Some(python) = common::python(&MODULES) else { return };
+    let Some(mut make) = oracle(ORACLE, &MODULES) else { return };
     common::completes_within(Duration::from_mins(5), move || {
         let dir = tempfile::tempdir().unwrap();
-        make(python, dir.path(), patch, shard);
+        let tokenizer = common::golden_dir().join("quick_gelu_g7/clip");
+        make.arg("make").arg(dir.path()).arg(patch.to_string()).arg(tokenizer).args(shard.then_some("--shard"));
+        answer(&mut make, "");
+        assert_eq!(dir.path().join("model.safetensors").exists(), !shard, "the oracle writes what the test is about");
         let config = ClipConfig::open(dir.path()).unwrap();
         let weights = Weights::open_folder(dir.path()).unwrap();
         let combiner = Combiner::open(&dir.path().join("combiner.safetensors"), &config).unwrap();
@@ -64,27 +67,28 @@ fn check(patch: usize, shard: bool) {
 
 /// The text embeddings, their cosines with everything else being those of transformers' own texts.
 fn check_text(graph: &Path, expected: &Expected) {
-    let (ids, eot): (Array2<i64>, Array1<i64>) = (expected.integers("input_ids"), expected.integers("eot"));
+    let (ids, eot) = (expected.integers("input_ids"), expected.integers("eot"));
     let mut session = Session::from_file("text", graph, &Device::Cpu, None).unwrap();
     let mut outputs = session.run(&[("input_ids", ids.view().into()), ("eot", eot.view().into())]).unwrap();
     let found: Array2<f32> = outputs.take("text_embedding").unwrap();
-    near("text", &unit_rows(&found), &expected.floats("text"), TOLERANCE);
+    expected.check("text", &unit_rows(&found), TOLERANCE);
 
-    let python = run_in_python(graph, &[("input_ids", Feed::I64(ids.into_dyn())), ("eot", Feed::I64(eot.into_dyn()))]);
-    near("text_embedding in Python", &found, &python.floats("text_embedding"), SAME * largest(&found));
+    let python = run_in_python(graph, &[("input_ids", Feed::I64(ids)), ("eot", Feed::I64(eot))]);
+    python.check("text_embedding", &found, SAME * largest(&found));
     for name in ["query_eot", "key_eot"] {
         let found: Array4<f32> = outputs.take(name).unwrap();
-        near(name, &found, &python.floats(name), SAME * largest(&found));
+        python.check(name, &found, SAME * largest(&found));
     }
 }
 
 fn check_image(dir: &Path, graph: &Path, expected: &Expected) {
-    let (target, background) = (expected.pixels("target"), expected.pixels("background"));
+    let (target, background): (Array4<u8>, Array4<u8>) = (expected.pixels("target"), expected.pixels("background"));
     let reference = Reference::open(dir, Some(&dir.join("combiner.safetensors"))).unwrap();
     let vocabulary = reference.vocabulary(&CLASSES, &["A photo of a {}"]).unwrap();
+    let text = vocabulary.text.clone().into_dyn();
     let has_context = Array1::from(vec![1.0, 0.0]);
     let mut session = Session::from_file("encode", graph, &Device::Cpu, None).unwrap();
-    let mut run = |text: &Array2<f32>| {
+    let mut run = |text: &ArrayD<f32>| {
         session
             .run(&[
                 ("target", target.view().into()),
@@ -99,56 +103,27 @@ fn check_image(dir: &Path, graph: &Path, expected: &Expected) {
     let mut outputs = run(&expected.floats("text"));
     for name in ["clip_cosine", "beta_target"] {
         let found: Array2<f32> = outputs.take(name).unwrap();
-        near(name, &found, &expected.floats(name), TOLERANCE);
+        expected.check(name, &found, TOLERANCE);
     }
 
-    let mut outputs = run(&vocabulary.text);
+    let mut outputs = run(&text);
     let omega: Array2<f32> = outputs.take("omega").unwrap();
     let beta: Array2<f32> = outputs.take("beta_background").unwrap();
     for (object, context) in [(0, true), (1, false)] {
         let encoding = reference.encode(&target.index_axis(Axis(0), object), &background.index_axis(Axis(0), object)).unwrap();
         let trace = reference.trace(&encoding, &vocabulary, context);
-        near("omega", &omega.row(object).to_owned(), &trace.scores.omega, TOLERANCE);
-        near("beta_background", &beta.row(object).to_owned(), &trace.beta_background, TOLERANCE);
+        near("omega", &omega.row(object), &trace.scores.omega);
+        near("beta_background", &beta.row(object), &trace.beta_background);
     }
 
     let feed = [
         ("target", Feed::U8(target.clone().into_dyn())),
         ("background", Feed::U8(background.clone().into_dyn())),
         ("has_context", Feed::F32(has_context.into_dyn())),
-        ("text", Feed::F32(vocabulary.text.clone().into_dyn())),
+        ("text", Feed::F32(text)),
         ("context_text", Feed::F32(vocabulary.context_text.clone().into_dyn())),
     ];
-    near("omega in Python", &omega, &run_in_python(graph, &feed).floats("omega"), SAME);
-}
-
-/// Tensors that the oracle wrote.
-struct Expected(Vec<u8>);
-
-impl Expected {
-    fn open(path: &Path) -> Self {
-        Self(fs::read(path).unwrap())
-    }
-
-    fn values<T, const N: usize, D: Dimension>(&self, name: &str, dtype: Dtype, read: fn([u8; N]) -> T) -> Array<T, D> {
-        let tensors = SafeTensors::deserialize(&self.0).unwrap();
-        let tensor = tensors.tensor(name).unwrap();
-        assert_eq!(tensor.dtype(), dtype, "{name}");
-        let values = tensor.data().as_chunks().0.iter().map(|bytes| read(*bytes)).collect();
-        ArrayD::from_shape_vec(IxDyn(tensor.shape()), values).unwrap().into_dimensionality().unwrap()
-    }
-
-    fn floats<D: Dimension>(&self, name: &str) -> Array<f32, D> {
-        self.values(name, Dtype::F32, f32::from_le_bytes)
-    }
-
-    fn integers<D: Dimension>(&self, name: &str) -> Array<i64, D> {
-        self.values(name, Dtype::I64, i64::from_le_bytes)
-    }
-
-    fn pixels(&self, name: &str) -> Array4<u8> {
-        self.values(name, Dtype::U8, u8::from_le_bytes)
-    }
+    run_in_python(graph, &feed).check("omega", &omega, SAME);
 }
 
 /// An input on its way to Python.
@@ -168,44 +143,23 @@ impl Feed {
     }
 }
 
-fn oracle() -> PathBuf {
-    common::workspace_dir().join("tests/oracle/graph_full_size.py")
-}
-
-fn make(mut python: Command, dir: &Path, patch: usize, shard: bool) {
-    let tokenizer = common::golden_dir().join("quick_gelu_g7/clip");
-    python.arg(oracle()).arg("make").arg(dir).arg(patch.to_string()).arg(tokenizer);
-    python.args(shard.then_some("--shard"));
-    succeed(python);
-    assert_eq!(dir.join("model.safetensors").exists(), !shard, "the oracle writes what the test is about");
-}
-
 /// `onnx.checker` and Python's onnxruntime on a graph.
 fn run_in_python(graph: &Path, feed: &[(&str, Feed)]) -> Expected {
     let (inputs, outputs) = (graph.with_extension("feed.safetensors"), graph.with_extension("outputs.safetensors"));
     let parts: Vec<_> = feed.iter().map(|(name, feed)| (*name, feed.parts())).collect();
     let views = parts.iter().map(|(name, (dtype, shape, bytes))| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
     safetensors::serialize_to_file(views, None, &inputs).unwrap();
-    let mut python = common::python(&["onnx", "onnxruntime"]).expect("it was there a moment ago");
-    python.arg(oracle()).arg("check").arg(graph).arg(&inputs).arg(&outputs);
-    succeed(python);
+    let mut check = oracle(ORACLE, &["onnx", "onnxruntime"]).expect("it was there a moment ago");
+    answer(check.arg("check").arg(graph).arg(&inputs).arg(&outputs), "");
     Expected::open(&outputs)
 }
 
-fn succeed(mut command: Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn largest<D: Dimension>(array: &Array<f32, D>) -> f32 {
+fn largest<D: Dimension>(array: &ArrayRef<f32, D>) -> f32 {
     array.iter().fold(1.0, |most, value| most.max(value.abs()))
 }
 
 #[track_caller]
-fn near<D: Dimension>(name: &str, found: &Array<f32, D>, wanted: &Array<f32, D>, tolerance: f32) {
-    assert_eq!(found.shape(), wanted.shape(), "{name}");
-    let difference =
-        found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, |most: f32, d| if d > most || d.is_nan() { d } else { most });
-    eprintln!("{name}: largest difference {difference:.1e}");
-    assert!(difference <= tolerance, "{name} is off by {difference}");
+fn near<D: Dimension>(name: &str, found: &ArrayRef<f32, D>, wanted: &ArrayRef<f32, D>) {
+    let difference = furthest(found, wanted);
+    assert!(difference <= TOLERANCE, "{name} is off by {difference}");
 }

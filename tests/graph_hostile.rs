@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
 use std::{fs, path::Path, time::Duration};
 
-use common::golden::{CLIP_CASES, GoldenCase};
+use golden::{CLIP_CASES, GoldenCase, session};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uniood::{
@@ -167,7 +169,7 @@ fn build_with(pointer: &str, value: &Value) -> uniood::Result<()> {
         fs::write(dir.path().join(file), config.to_string()).unwrap();
     }
     let config = ClipConfig::open(dir.path())?;
-    let weights = Weights::open_folder(&case.clip_dir())?;
+    let weights = case.weights();
     let combiner = Combiner::open(&case.combiner(), &config)?;
     ImageGraph { name: "hostile", clip: &config, weights: &weights, combiner: Some(&combiner), betas: true }.build()?;
     ImageGraph { name: "hostile", clip: &config, weights: &weights, combiner: None, betas: false }.build()?;
@@ -245,10 +247,7 @@ fn other_keys_that_make_no_sense_are_errors() {
 #[test]
 fn broken_onnx_files_are_content_errors() {
     common::completes_within(LIMIT, || {
-        let case = GoldenCase::open(CLIP_CASES[0]);
-        let config = ClipConfig::open(&case.clip_dir()).unwrap();
-        let weights = Weights::open_folder(&case.clip_dir()).unwrap();
-        let graph = TextGraph { name: "good", clip: &config, weights: &weights }.build().unwrap().to_bytes().unwrap();
+        let graph = GoldenCase::open(CLIP_CASES[0]).text_graph().to_bytes().unwrap();
         let load = |bytes: &[u8]| Session::from_bytes("detect", Path::new("stranger.onnx"), bytes, &Device::Cpu, Some(1));
         load(&graph).unwrap();
         let mut broken: Vec<Vec<u8>> = vec![Vec::new(), b"no model".to_vec(), vec![0xff; 1000], br#"{"ir_version": 8}"#.to_vec()];
@@ -266,10 +265,7 @@ fn broken_onnx_files_are_content_errors() {
 #[test]
 fn a_run_with_inputs_that_do_not_fit_is_an_error_and_the_session_lives_on() {
     let case = GoldenCase::open(CLIP_CASES[0]);
-    let config = ClipConfig::open(&case.clip_dir()).unwrap();
-    let weights = Weights::open_folder(&case.clip_dir()).unwrap();
-    let graph = TextGraph { name: "good", clip: &config, weights: &weights }.build().unwrap().to_bytes().unwrap();
-    let mut session = Session::from_bytes("text", Path::new("good"), &graph, &Device::Cpu, Some(1)).unwrap();
+    let mut session = session(&case.text_graph());
     let ids = case.integers("template0.ids");
     let eot = case.integers("template0.eot");
     let far = eot.mapv(|_| 1_000_000_i64);
@@ -287,7 +283,7 @@ fn a_run_with_inputs_that_do_not_fit_is_an_error_and_the_session_lives_on() {
     ];
     for inputs in wrong {
         let error = session.run(&inputs).unwrap_err();
-        assert!(matches!(error, Error::Inference { stage: "text", .. }), "{error}");
+        assert!(matches!(error, Error::Inference { stage: "encode", .. }), "{error}");
     }
     let mut outputs = session.run(&[("input_ids", ids.view().into()), ("eot", eot.view().into())]).unwrap();
     assert!(outputs.take::<ndarray::Ix3>("text_embedding").is_err(), "another number of sides");

@@ -2,78 +2,40 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/streets.rs"]
+mod streets;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use common::golden::{CLIP_CASES, GoldenCase};
+use golden::{CLIP_CASES, GoldenCase, Inputs, session};
 use half::f16;
-use ndarray::{Array1, Array2, Array4, Axis, Ix3, Slice, stack};
+use ndarray::Array2;
 use program::run;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use street_world::{
-    class::Kind,
-    film::{self, Settings},
-    truth::coco::{Coco, Ids},
-};
+use street_world::film::Settings;
+use streets::streets;
 use uniood::{
-    combiner::Combiner,
     engine::{Device, Session},
-    graph::{ImageGraph, Model, Numbers},
-    models::{ClipConfig, Weights},
+    graph::{Model, Numbers},
 };
 
 /// How far omega may be off on the mean in towers of 32 to 48 channels, which average less of their rounding away than real ones.
 const MEAN: f32 = 1e-2;
 
 fn model(case: &GoldenCase, numbers: Numbers) -> Model {
-    let config = ClipConfig::open(&case.clip_dir()).unwrap();
-    let weights = Weights::open_folder(&case.clip_dir()).unwrap();
-    let combiner = Combiner::open(&case.combiner(), &config).unwrap();
-    let graph = ImageGraph { name: "golden", clip: &config, weights: &weights, combiner: Some(&combiner), betas: false };
-    graph.build().unwrap().in_numbers(numbers)
+    case.image_graph(true, false).in_numbers(numbers)
 }
 
-fn session(model: &Model) -> Session {
-    Session::from_bytes("encode", Path::new("built graph"), &model.to_bytes().unwrap(), &Device::Cpu, Some(1)).unwrap()
-}
-
-/// What a case feeds in.
-struct Inputs {
-    target: Array4<u8>,
-    background: Array4<u8>,
-    text: Array2<f32>,
-    context_text: Array2<f32>,
-}
-
-impl Inputs {
-    fn of(case: &GoldenCase) -> Self {
-        let images = |side: &str| {
-            let images: Vec<_> = (0..case.objects).map(|object| case.pixels::<Ix3>(&format!("object{object}.{side}_u8"))).collect();
-            stack(Axis(0), &images.iter().map(|image| image.view()).collect::<Vec<_>>()).unwrap()
-        };
-        let texts = |name: &str| case.floats(name).into_dimensionality().unwrap();
-        let (text, context_text) = (texts("text_embedding"), texts("context_text"));
-        Self { target: images("target"), background: images("background"), text, context_text }
-    }
-
-    /// Omega of the objects in `some`.
-    fn omega(&self, session: &mut Session, some: Slice) -> Array2<f32> {
-        let (target, background) = (self.target.slice_axis(Axis(0), some), self.background.slice_axis(Axis(0), some));
-        let has_context = Array1::<f32>::ones(target.dim().0);
-        let inputs = [
-            ("target", target.into()),
-            ("background", background.into()),
-            ("has_context", has_context.view().into()),
-            ("text", self.text.view().into()),
-            ("context_text", self.context_text.view().into()),
-        ];
-        session.run(&inputs).unwrap().take("omega").unwrap()
-    }
+/// Omega of every object and class.
+fn omega(inputs: &Inputs, session: &mut Session) -> Array2<f32> {
+    inputs.run(session, |_| 1.0, inputs.text.nrows()).take("omega").unwrap()
 }
 
 #[test]
@@ -81,8 +43,7 @@ fn omega_is_that_of_fp32_up_to_rounding() {
     for name in CLIP_CASES {
         let case = GoldenCase::open(name);
         let inputs = Inputs::of(&case);
-        let [wanted, found] =
-            [Numbers::Fp32, Numbers::Int8].map(|numbers| inputs.omega(&mut session(&model(&case, numbers)), Slice::from(..)));
+        let [wanted, found] = [Numbers::Fp32, Numbers::Int8].map(|numbers| omega(&inputs, &mut session(&model(&case, numbers))));
         let off = (&wanted - &found).mapv(f32::abs);
         let (mean, most) = (off.mean().unwrap(), off.iter().copied().fold(0.0, f32::max));
         eprintln!("{name}: {mean:.1e} on the mean, {most:.1e} at most");
@@ -95,9 +56,9 @@ fn an_object_scores_the_same_alone_and_among_others() {
     let case = GoldenCase::open(CLIP_CASES[0]);
     let inputs = Inputs::of(&case);
     let mut session = session(&model(&case, Numbers::Int8));
-    let together = inputs.omega(&mut session, Slice::from(..));
+    let together = omega(&inputs, &mut session);
     for object in 0..case.objects {
-        let alone = inputs.omega(&mut session, Slice::from(object..=object));
+        let alone = omega(&inputs.some(object..object + 1), &mut session);
         for (alone, together) in alone.row(0).iter().zip(together.row(object)) {
             assert!((alone - together).abs() < 1e-5, "{alone} alone, {together} together");
         }
@@ -110,7 +71,7 @@ fn pictures_of_one_colour_give_numbers() {
     let mut inputs = Inputs::of(&case);
     inputs.target.fill(0);
     inputs.background.fill(255);
-    let omega = inputs.omega(&mut session(&model(&case, Numbers::Int8)), Slice::from(..));
+    let omega = omega(&inputs, &mut session(&model(&case, Numbers::Int8)));
     assert!(omega.iter().all(|omega| omega.is_finite()), "{omega}");
 }
 
@@ -118,7 +79,7 @@ fn pictures_of_one_colour_give_numbers() {
 fn every_layer_and_nothing_else_is_taken_the_same_way_every_time() {
     for name in CLIP_CASES {
         let case = GoldenCase::open(name);
-        let layers = ClipConfig::open(&case.clip_dir()).unwrap().vision.num_hidden_layers;
+        let layers = case.config().vision.num_hidden_layers;
         let [fp32, int8] = [Numbers::Fp32, Numbers::Int8].map(|numbers| model(&case, numbers));
         let count = |model: &Model, operator: &str| {
             model.proto().graph.as_ref().unwrap().node.iter().filter(|node| node.op_type == operator).count()
@@ -154,13 +115,13 @@ fn build_writes_an_int8_graph_or_says_what_it_cannot() {
     score(&["--precision", "int8", "--device", "openvino"]).check(1, "int8 is for the processor");
     score(&["--precision", "int4"]).check(2, "auto, fp32, fp16 or int8");
     let clip = format!("{set}/clip");
-    run(&["models", "build", &clip, "--precision", "int8", "--data", "nowhere"]).check(1, "bare CLIP folder");
+    run(&["models", "build", &clip, "--precision", "int8", "--data", "nowhere"]).check(2, "bare CLIP folder");
 }
 
 #[test]
 fn a_precision_that_costs_too_much_is_refused_with_its_numbers_unless_it_is_forced() {
     let dir = tempfile::tempdir().unwrap();
-    let data = streets(&dir.path().join("streets"));
+    let data = streets(&dir.path().join("streets"), 8200..8206, &Settings::default(), |_| ());
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/street-tiny/set");
     let broken = with_a_loud_channel(&own, &dir.path().join("set"));
     let (cache, out) = (dir.path().join("cache"), dir.path().join("int8.onnx"));
@@ -186,21 +147,6 @@ fn a_precision_that_costs_too_much_is_refused_with_its_numbers_unless_it_is_forc
     assert!(refused.stderr.contains("where fp32 has") && !out.exists(), "{}", refused.stderr);
     with("build", &broken, &["--out", out_file, "--force"]).check(0, "taken all the same (--force)");
     assert!(out.exists());
-}
-
-/// Some frames of the street world with their truth, as a COCO set.
-fn streets(folder: &Path) -> PathBuf {
-    fs::create_dir_all(folder.join("images")).unwrap();
-    let mut coco = Coco::new(&[Kind::Id, Kind::NamedOod, Kind::UnseenOod, Kind::LookAlike], Ids::Number);
-    for seed in 0..6 {
-        let frame = film::still(&Settings { seed: 8200 + seed, ..Settings::default() }).unwrap();
-        let name = format!("{seed}.png");
-        fs::write(folder.join("images").join(&name), frame.picture.png()).unwrap();
-        coco.push(&name, &frame.truth);
-    }
-    let path = folder.join("instances.json");
-    fs::write(&path, coco.json()).unwrap();
-    path
 }
 
 /// A copy of a set in which one channel behind each layer norm is ten thousand times as loud as the others, and read by nobody: 32-bit floats

@@ -2,15 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its child answers on stdout")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
 use std::{path::Path, process::Command};
 
-use common::golden::{CLIP_CASES, GoldenCase};
+use golden::{CLIP_CASES, GoldenCase};
 use uniood::{
     Error,
     engine::{Device, LIBRARY_VARIABLE, Runtime, Session},
-    graph::TextGraph,
-    models::{ClipConfig, Weights},
 };
 
 /// What a process says that loads the runtime from `library`.
@@ -51,10 +51,7 @@ fn the_library_is_loaded_once() {
 }
 
 fn text_graph() -> Vec<u8> {
-    let case = GoldenCase::open(CLIP_CASES[0]);
-    let config = ClipConfig::open(&case.clip_dir()).unwrap();
-    let weights = Weights::open_folder(&case.clip_dir()).unwrap();
-    TextGraph { name: "text", clip: &config, weights: &weights }.build().unwrap().to_bytes().unwrap()
+    GoldenCase::open(CLIP_CASES[0]).text_graph().to_bytes().unwrap()
 }
 
 #[test]

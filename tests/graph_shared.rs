@@ -2,16 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use common::golden::{CLIP_CASES, GoldenCase};
-use ndarray::{Array1, Array2, Array3, Array4, Axis, Ix3, stack};
+use golden::{CLIP_CASES, GoldenCase, furthest, session};
+use ndarray::{Array1, Array2, Array3, Array4, Axis, stack};
 use uniood::{
     encode::{ImageEncoding, reference::Reference},
-    engine::{Device, Outputs, Session},
-    graph::{HeadsGraph, ImageGraph, Model, TowerGraph, port},
-    models::Weights,
+    engine::{Outputs, Session},
+    graph::{HeadsGraph, ImageGraph, TowerGraph, port},
     score::{ClassScores, NOT_LISTED, shortlist},
     vocabulary::Vocabulary,
 };
@@ -29,10 +30,6 @@ struct Shared {
     listing: Session,
 }
 
-fn session(model: &Model) -> Session {
-    Session::from_bytes("encode", Path::new("built graph"), &model.to_bytes().unwrap(), &Device::Cpu, Some(1)).unwrap()
-}
-
 /// Which patches are hidden of object `object`: a box of its own.
 fn own(object: usize, patches: usize) -> Vec<bool> {
     (0..patches).map(|patch| (patch * 7 + object * 3) % 5 < 2).collect()
@@ -41,12 +38,8 @@ fn own(object: usize, patches: usize) -> Vec<bool> {
 impl Shared {
     fn of(case: &GoldenCase) -> Self {
         let reference = Reference::open(&case.clip_dir(), Some(&case.combiner())).unwrap();
-        let weights = Weights::open_folder(&case.clip_dir()).unwrap();
+        let weights = case.weights();
         let vocabulary = reference.vocabulary(&case.classes, &case.templates).unwrap();
-        let images = |side: &str, count: usize| {
-            let images: Vec<_> = (0..count).map(|object| case.pixels::<Ix3>(&format!("object{object}.{side}_u8"))).collect();
-            stack(Axis(0), &images.iter().map(|image| image.view()).collect::<Vec<_>>()).unwrap()
-        };
         let clip = &reference.config;
         let combiner = reference.combiner.as_ref().unwrap();
         let heads = HeadsGraph { name: "golden", clip, weights: &weights, combiner, betas: true };
@@ -54,9 +47,9 @@ impl Shared {
         let sessions = (session(&heads.build(false).unwrap()), session(&heads.build(true).unwrap()));
         Self {
             vocabulary,
-            targets: images("target", case.objects),
+            targets: case.images("target", case.objects),
             // A background is as good a frame as any.
-            frames: images("background", 2.min(case.objects)),
+            frames: case.images("background", 2.min(case.objects)),
             tower,
             heads: sessions.0,
             listing: sessions.1,
@@ -113,10 +106,6 @@ impl Shared {
     }
 }
 
-fn furthest<'a>(found: impl IntoIterator<Item = &'a f32>, wanted: impl IntoIterator<Item = &'a f32>) -> f32 {
-    found.into_iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()).fold(0.0, f32::max)
-}
-
 /// The plain scores with all but the shortlist taken away.
 fn listed(scores: &ClassScores, count: usize) -> Array1<f32> {
     let listed = shortlist(&scores.clip_cosine, count);
@@ -146,17 +135,17 @@ fn tower_and_heads_are_the_plain_method_whatever_is_hidden() {
                         assert_eq!(*beta == 0.0, token > 0 && own[token - 1], "{name}: token {token} has {beta}");
                     }
                     for difference in [
-                        furthest(beta.row(object), &trace.beta_background),
-                        furthest(omega.row(object), &trace.scores.omega),
-                        furthest(cosine.row(object), &trace.scores.clip_cosine),
-                        furthest(short.row(object), &listed(&trace.scores, 2)),
+                        furthest(&beta.row(object), &trace.beta_background),
+                        furthest(&omega.row(object), &trace.scores.omega),
+                        furthest(&cosine.row(object), &trace.scores.clip_cosine),
+                        furthest(&short.row(object), &listed(&trace.scores, 2)),
                     ] {
+                        assert!(difference < TOLERANCE, "{name}: {difference}");
                         worst = worst.max(difference);
                     }
                 }
             }
             eprintln!("{name}: largest difference {worst:.1e}");
-            assert!(worst < TOLERANCE, "{name}: {worst}");
         }
     });
 }
@@ -177,7 +166,7 @@ fn an_exact_graph_with_a_shortlist_scores_the_listed_as_without() {
     for name in CLIP_CASES {
         let case = GoldenCase::open(name);
         let Shared { reference, vocabulary, targets, frames, .. } = Shared::of(&case);
-        let weights = Weights::open_folder(&case.clip_dir()).unwrap();
+        let weights = case.weights();
         let graph =
             ImageGraph { name: "golden", clip: &reference.config, weights: &weights, combiner: reference.combiner.as_ref(), betas: false };
         let (mut all, mut short) = (session(&graph.build().unwrap()), session(&graph.build_with_shortlist().unwrap()));
@@ -202,7 +191,7 @@ fn an_exact_graph_with_a_shortlist_scores_the_listed_as_without() {
             assert!(furthest(&cosine, &short_cosine) < TOLERANCE, "{name}: plain cosines are of all classes");
             for object in 0..objects {
                 let plain = ClassScores { omega: omega.row(object).to_owned(), clip_cosine: cosine.row(object).to_owned() };
-                let worst = furthest(short.row(object), &listed(&plain, count));
+                let worst = furthest(&short.row(object), &listed(&plain, count));
                 assert!(worst < TOLERANCE, "{name}, {count} classes: {worst}");
             }
         }

@@ -207,3 +207,34 @@ fn every_path_of_the_code_map_exists() {
         assert!(workspace_dir().join(path).exists(), "{path}");
     }
 }
+
+/// As GitHub makes an anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|&c| is_word(c) || c == '-' || c == ' ');
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let listed =
+        Command::new("git").arg("-C").arg(workspace_dir()).args(["ls-files", "-co", "--exclude-standard", "*.md"]).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let mut links = 0;
+    for page in String::from_utf8(listed.stdout).unwrap().lines() {
+        let page = workspace_dir().join(page);
+        let text = fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|target| !target.contains("://")) {
+            links += 1;
+            let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
+            assert!(file.exists(), "{}: {target}", page.display());
+            if !fragment.is_empty() {
+                let there = fs::read_to_string(&file).unwrap();
+                let mut headings =
+                    there.lines().filter_map(|line| Some(line.trim_start_matches('#')).filter(|rest| rest.len() < line.len()));
+                assert!(headings.any(|heading| anchor(heading) == fragment), "{}: {target}", page.display());
+            }
+        }
+    }
+    assert!(links > 20, "{links}");
+}

@@ -3,25 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/detector_set.rs"]
+mod detector_set;
+#[path = "common/golden.rs"]
+mod golden;
 
 use std::{
-    fs,
-    io::Write as _,
     path::Path,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
-use common::golden::Expected;
+use detector_set::detector_set;
+use golden::Expected;
 use ndarray::{Array3, Array4, ArrayD, Ix2};
 use serde_json::json;
 use uniood::{
     detect::{Detection, Selection},
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session, Threads},
+    engine::{Detector, Device, Session},
     frame::{FrameSource as _, Picture},
     geometry::BBox,
     graph::{Owlv2Graph, write_owlv2_text},
-    models::{MANIFEST, ModelSet, Owlv2Config, SCHEMA, Tokenizer, Weights},
+    models::{Owlv2Config, Tokenizer, Weights},
     score::unit_rows,
 };
 
@@ -43,16 +45,12 @@ fn the_whole_of_base_gives_transformers_boxes_and_names() {
 }
 
 fn check(layers: usize, limit: Duration) {
-    let Some(mut python) = common::python(&["torch", "transformers", "safetensors"]) else { return };
+    let Some(mut oracle) = common::oracle("owlv2_reference.py", &["torch", "transformers", "safetensors"]) else { return };
     common::completes_within(limit, move || {
         let dir = tempfile::tempdir().unwrap();
         let prompts = NAMES.map(|name| PROMPT.replace("{}", name));
         let tokenizer = common::golden_dir().join("quick_gelu_g7/clip");
-        let script = common::workspace_dir().join("tests/oracle/owlv2_reference.py");
-        python.arg(script).arg(dir.path()).arg(layers.to_string()).arg(tokenizer);
-        let mut run = python.stdin(Stdio::piped()).spawn().unwrap();
-        run.stdin.take().unwrap().write_all(json!(prompts).to_string().as_bytes()).unwrap();
-        assert!(run.wait().unwrap().success(), "the oracle failed, see above");
+        common::answer(oracle.arg(dir.path()).arg(layers.to_string()).arg(tokenizer), &json!(prompts).to_string());
         let expected = Expected::open(&dir.path().join("reference.safetensors"));
         check_graph(dir.path(), &prompts, &expected);
         check_engine(dir.path(), &expected);
@@ -97,21 +95,7 @@ fn check_engine(dir: &Path, expected: &Expected) {
     let logits: Array3<f32> = expected.floats("logits").into_dimensionality().unwrap();
     let scores = logits.mapv(|logit| 1.0 / (1.0 + (-logit).exp()));
     let set = tempfile::tempdir().unwrap();
-    let manifest = json!({
-        "schema": SCHEMA, "name": "test", "licence": "", "clip": common::golden_dir().join("no_cnn_g4_wide/clip"), "combiner": null,
-        "classes": NAMES, "threshold": 0.0, "detector": {"file": dir, "prompt": PROMPT},
-    });
-    fs::write(set.path().join(MANIFEST), manifest.to_string()).unwrap();
-    let config = EngineConfig {
-        models: ModelSet::open(set.path()).unwrap(),
-        detector: DetectorChoice::Set,
-        device: Device::Cpu,
-        precision: Precision::Auto,
-        batch_size: 1,
-        batch_timeout: None,
-        cache_dir: Some(set.path().join("cache")),
-        threads: Some(Threads::each(1)),
-    };
+    let config = detector_set(set.path(), dir, &json!({"prompt": PROMPT}), &NAMES).unwrap();
     let mut detector = Detector::open(&config).unwrap().unwrap();
     let selection = Selection { detection_threshold: 0.0, iou_threshold: 1.0, min_object_size: 0, ..Selection::default() };
     let found = detector.detect(&[(picture.frame(), &selection)]).unwrap().remove(0);

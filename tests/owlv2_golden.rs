@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/detector_set.rs"]
+mod detector_set;
+#[path = "common/golden.rs"]
+mod golden;
 
 use std::{
     collections::BTreeMap,
@@ -9,18 +13,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::golden::Expected;
+use detector_set::detector_set;
+use golden::{Expected, furthest};
 use ndarray::{Array2, Array3, Array4, Axis, Ix2, Ix3};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uniood::{
     calibrate::Document,
     detect::Selection,
-    engine::{Detector, DetectorChoice, Device, EngineConfig, Precision, Session, Threads},
+    engine::{Detector, DetectorChoice, Device, EngineConfig, Session},
     frame::FrameSource as _,
     geometry::BBox,
     graph::Owlv2Graph,
-    models::{MANIFEST, ModelSet, Owlv2Config, SCHEMA, Weights},
+    models::{ModelSet, Owlv2Config, Weights},
     picture,
     score::unit_rows,
     tune::write_calibrated,
@@ -72,31 +77,15 @@ fn logits_of_names_follow_from_the_golden_cases_embeddings() {
     let mut outputs = session(true).run(&[("pixel_values", pixel_values.view().into()), ("queries", queries.view().into())]).unwrap();
     let found: Array3<f32> = outputs.take::<Ix3>("logits").unwrap();
     assert_eq!(found.dim(), (1, 36, 3));
-    let furthest = found.iter().zip(&wanted).map(|(found, wanted)| (found - wanted).abs()).fold(0.0, f32::max);
-    assert!(furthest < 1e-3, "{furthest}");
+    let difference = furthest(&found.index_axis(Axis(0), 0), &wanted);
+    assert!(difference < 1e-3, "{difference}");
     assert!(outputs.take::<Ix2>("objectness_logits").is_err(), "names are looked for, and objects are not");
 }
 
 /// A set whose detector is this folder.
 fn set(folder: &Path, detector: &Value) -> (TempDir, uniood::Result<EngineConfig>) {
     let dir = tempfile::tempdir().unwrap();
-    let mut detector = detector.clone();
-    detector["file"] = json!(folder);
-    let manifest = json!({
-        "schema": SCHEMA, "name": "test", "licence": "", "clip": common::golden_dir().join("no_cnn_g4_wide/clip"), "combiner": null,
-        "classes": ["car"], "threshold": 0.0, "detector": detector,
-    });
-    fs::write(dir.path().join(MANIFEST), manifest.to_string()).unwrap();
-    let config = ModelSet::open(dir.path()).map(|models| EngineConfig {
-        models,
-        detector: DetectorChoice::Set,
-        device: Device::Cpu,
-        precision: Precision::Auto,
-        batch_size: 1,
-        batch_timeout: None,
-        cache_dir: Some(dir.path().join("cache")),
-        threads: Some(Threads::each(1)),
-    });
+    let config = detector_set(dir.path(), folder, detector, &["car"]);
     (dir, config)
 }
 

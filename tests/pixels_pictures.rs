@@ -23,22 +23,17 @@ fn golden_frame() -> PathBuf {
 
 #[test]
 fn pixels_of_every_format_are_pillows() {
-    let Some(mut python) = common::python(&["PIL"]) else { return };
+    let Some(mut oracle) = common::oracle("pixels_pictures.py", &["PIL"]) else { return };
     let dir = tempfile::tempdir().unwrap();
-    python.arg(common::workspace_dir().join("tests/oracle/pixels_pictures.py")).arg(golden_frame()).arg(dir.path());
-    match common::shared_dir() {
-        Some(shared) => {
-            for folder in ["data/street-proto/scenes/test/lowlight/images", "data/images/coco128/images", "data/images/raccoon/images"] {
-                let mut pictures: Vec<PathBuf> =
-                    std::fs::read_dir(shared.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-                pictures.sort();
-                python.args(&pictures[..25]);
-            }
-        }
-        None => common::skip("photographs: there are no shared test data; pictures made here alone"),
+    oracle.arg(golden_frame()).arg(dir.path());
+    // Photographs, where there are any.
+    for folder in ["street-proto/scenes/test/lowlight/images", "images/coco128/images", "images/raccoon/images"] {
+        let Some(folder) = common::shared(folder) else { continue };
+        let mut pictures: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        pictures.sort();
+        oracle.args(&pictures[..25]);
     }
-    let run = python.output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    common::answer(&mut oracle, "");
 
     let truths: Vec<Truth> = serde_json::from_slice(&std::fs::read(dir.path().join("pictures.json")).unwrap()).unwrap();
     assert!(truths.len() >= 25);

@@ -21,11 +21,9 @@ struct Case {
 
 #[test]
 fn targets_and_backgrounds_are_pillows_to_the_last_bit() {
-    let Some(mut python) = common::python(&["PIL", "numpy"]) else { return };
+    let Some(mut oracle) = common::oracle("pixels_pillow.py", &["PIL", "numpy"]) else { return };
     let dir = tempfile::tempdir().unwrap();
-    let script = common::workspace_dir().join("tests/oracle/pixels_pillow.py");
-    let run = python.arg(script).arg(dir.path()).args(["20260607", "400"]).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    common::answer(oracle.arg(dir.path()).args(["20260607", "400"]), "");
 
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(dir.path().join("cases.json")).unwrap()).unwrap();
     let bytes = std::fs::read(dir.path().join("cases.bin")).unwrap();

@@ -171,6 +171,19 @@ fn a_server_that_knows_no_ranges_begins_again() {
 }
 
 #[test]
+fn a_server_that_begins_again_and_again_is_given_up() {
+    let world = World::new(vec![clip()]);
+    // Each time as far as before, then nothing of it can be gone on with.
+    for _ in 0..2 {
+        world.hub.next("GET", "/large/", Mishap::Cut(200_000));
+        world.hub.next("GET", "/large/", Mishap::Answer("416 Range Not Satisfiable", Vec::new()));
+    }
+    world.pull(ID, "set", &["--classes", "car,bus", "--attempts", "3"]).check(1, "3 times in a row");
+    assert_eq!(ranges(&world.hub.seen()), ["", "bytes=200000-", ""]);
+    assert!(!world.path("set").exists());
+}
+
+#[test]
 fn what_does_not_have_its_hash_is_removed() {
     let world = World::new(vec![clip()]);
     // A large file, by SHA-256, and a small one, by git's hash.
@@ -356,9 +369,9 @@ fn nothing_of_a_server_leaves_the_cache() {
 #[test]
 fn https_is_trusted_by_the_systems_authorities_and_is_not_left() {
     let world = World::new(vec![clip()]);
-    let authority = Authority::make(world.home.path());
+    let authority = Authority::new();
     let front = authority.front(world.hub.address());
-    let [other, empty] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let empty = tempfile::tempdir().unwrap();
     let pull = |trusted: &Path| -> Ran {
         let mut command = world.command(ID, "set", &["--classes", "car,bus", "--attempts", "1"]);
         command
@@ -369,11 +382,11 @@ fn https_is_trusted_by_the_systems_authorities_and_is_not_left() {
             .unwrap()
             .into()
     };
-    pull(&Authority::make(other.path()).file()).check(1, "is not trusted").check(1, "SSL_CERT_FILE");
+    pull(&Authority::new().certificate()).check(1, "is not trusted").check(1, "SSL_CERT_FILE");
     assert_eq!(world.hub.seen(), []);
     pull(Path::new("/dev/null")).check(1, "no certificate authorities");
     // All that the hub itself has comes; its weights would come by plain http.
-    pull(&authority.file()).check(1, "leaves https");
+    pull(&authority.certificate()).check(1, "leaves https");
     assert!(world.hub.seen().iter().any(|seen| seen.path.ends_with("config.json")));
 }
 

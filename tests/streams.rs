@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/engine.rs"]
+mod engine;
 #[path = "common/model_set.rs"]
 mod model_set;
 
@@ -16,6 +18,7 @@ use std::{
 };
 
 use common::completes_within;
+use engine::config;
 use model_set::golden_set;
 use rand_chacha::{
     ChaCha8Rng,
@@ -24,33 +27,17 @@ use rand_chacha::{
 use uniood::{
     Error,
     detect::{Detection, Selection},
-    engine::{
-        Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scheduling, Scope, Stream, Threads, Ticket,
-        no_abort,
-    },
+    engine::{Boxes, Engine, EngineConfig, FrameSettings, Job, Scheduling, Stream, Ticket, no_abort},
     frame::{Frame, FrameSource, Picture},
     geometry::BBox,
-    models::ModelSet,
     verdict::Verdict,
 };
 
 const HANG: Duration = Duration::from_mins(2);
 
-fn config(models: ModelSet, batch_size: usize, batch_timeout: Option<Duration>) -> EngineConfig {
-    EngineConfig { batch_size, batch_timeout, threads: Some(Threads::each(1)), ..EngineConfig::on_processor(models, DetectorChoice::Frame) }
-}
-
 fn settings(engine: &Engine) -> Arc<FrameSettings> {
-    let manifest = &engine.models().manifest;
-    Arc::new(FrameSettings {
-        vocabulary: engine.vocabulary(&manifest.classes).unwrap(),
-        threshold: manifest.threshold,
-        calibration: None,
-        selection: Selection { max_objects: 1000, ..Selection::default() },
-        scope: Scope::Object,
-        keep_scores: false,
-        approximation: Approximation::default(),
-    })
+    let selection = Selection { max_objects: 1000, ..Selection::default() };
+    Arc::new(FrameSettings { selection, ..engine::settings(engine) })
 }
 
 /// What happens to frames, in the engine's own order: nothing here depends on when a test's thread is woken.

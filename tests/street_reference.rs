@@ -24,9 +24,7 @@ const PICTURES: usize = 12;
 #[test]
 fn a_trained_sets_scores_are_those_written_down() {
     common::completes_within(Duration::from_mins(2), || {
-        let Some(street) = common::shared_dir().map(|dir| dir.join("data/street-proto")).filter(|dir| dir.is_dir()) else {
-            return common::skip("street-proto is not there; point UNIOOD_SHARED at the test data");
-        };
+        let Some(street) = common::shared("street-proto") else { return };
         let json = |path: &str| -> Value { serde_json::from_slice(&std::fs::read(street.join(path)).unwrap()).unwrap() };
         let set = ModelSet::open(&street.join("models")).unwrap();
         let reference = Reference::open(&set.clip_dir(), set.combiner_path().as_deref()).unwrap();

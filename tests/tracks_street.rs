@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/engine.rs"]
+mod engine;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,8 +13,7 @@ use street_world::{
     scene::Viewpoint,
 };
 use uniood::{
-    detect::Selection,
-    engine::{Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
+    engine::{Boxes, DetectorChoice, Engine, EngineConfig, Job, Ticket, no_abort},
     frame::Picture,
     models::ModelSet,
     track::{Follow, LEAST_OBSERVATIONS, Method, Settings, Tracks},
@@ -43,16 +44,7 @@ fn few_of_the_objects_that_are_followed_are_encoded_and_every_track_is_scored_in
 
 /// Objects of a clip, and how many of them were encoded.
 fn followed(engine: &Arc<Engine>, seed: u64, viewpoint: Viewpoint) -> (usize, usize) {
-    let manifest = &engine.models().manifest;
-    let settings = Arc::new(FrameSettings {
-        vocabulary: engine.vocabulary(&manifest.classes).unwrap(),
-        threshold: manifest.threshold,
-        calibration: None,
-        selection: Selection::default(),
-        scope: Scope::Object,
-        keep_scores: false,
-        approximation: Approximation::default(),
-    });
+    let settings = Arc::new(engine::settings(engine));
     let (stream, tracks) = (engine.stream(), Tracks::default());
     let film = Film::new(&Filming { seed, viewpoint, fps: FPS, ..Filming::default() }).unwrap();
     let submit = |(number, frame): (u64, street_world::film::Frame)| {

@@ -5,15 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use common::golden::Expected;
+use common::{answer, oracle};
+use golden::Expected;
 use ndarray::{Array2, Array3, Array4, Axis};
 use uniood::{
     attention::intra_image,
@@ -24,25 +22,12 @@ use uniood::{
 
 const CLASSES: [&str; 5] = ["pedestrian", "Café-Racer", "traffic light", "自転車 🚲", "truck"];
 
-/// Runs a script of `tests/oracle` with `input` on its stdin; gives its stdout.
-fn oracle(mut python: Command, script: &str, args: &[&Path], input: &str) -> Vec<u8> {
-    let script = common::workspace_dir().join("tests/oracle").join(script);
-    let mut child = python.arg(script).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the oracle failed, see above");
-    output.stdout
-}
-
 /// CLIP's own vocab.json and merges.txt in a new folder; `None`, said aloud, without Python or without the merges.
 fn full_size_tokenizer(modules: &[&str]) -> Option<tempfile::TempDir> {
-    let Some(bpe) = common::shared_dir().map(|dir| dir.join("data/text/bpe_simple_vocab_16e6.txt.gz")).filter(|path| path.exists()) else {
-        common::skip("CLIP's merges are not there; point UNIOOD_SHARED at the test data");
-        return None;
-    };
-    let python = common::python(modules)?;
+    let bpe = common::shared("text/bpe_simple_vocab_16e6.txt.gz")?;
+    let mut tokenize = oracle("tokenize_clip.py", modules)?;
     let dir = tempfile::tempdir().unwrap();
-    oracle(python, "tokenize_clip.py", &[Path::new("make"), &bpe, dir.path()], "");
+    answer(tokenize.arg("make").arg(bpe).arg(dir.path()), "");
     Some(dir)
 }
 
@@ -52,8 +37,8 @@ fn check_full_size(patch_size: &'static str, dtype: &'static str) {
         let Some(dir) = full_size_tokenizer(&modules) else { return };
         let templates = ["A photo of a {}"];
         let prompts = uniood::vocabulary::prompts(&CLASSES, &templates).remove(0);
-        let args = [dir.path(), Path::new(patch_size), Path::new(dtype)];
-        oracle(common::python(&modules).unwrap(), "clip_reference.py", &args, &serde_json::to_string(&prompts).unwrap());
+        let mut reference = oracle("clip_reference.py", &modules).unwrap();
+        answer(reference.arg(dir.path()).args([patch_size, dtype]), &serde_json::to_string(&prompts).unwrap());
 
         let expected = Expected::open(&dir.path().join("reference.safetensors"));
         let started = Instant::now();
@@ -142,14 +127,14 @@ fn the_full_size_tokenizer_gives_transformers_ids() {
     }
     common::completes_within(Duration::from_mins(2), || {
         let Some(dir) = full_size_tokenizer(&["transformers"]) else { return };
-        let saved: PathBuf = dir.path().join("saved");
-        let python = || common::python(&["transformers"]).unwrap();
-        oracle(python(), "tokenize_clip.py", &[Path::new("save"), dir.path(), &saved], "");
+        let saved = dir.path().join("saved");
+        let tokenize = || oracle("tokenize_clip.py", &["transformers"]).unwrap();
+        answer(tokenize().arg("save").arg(dir.path()).arg(&saved), "");
         let committed = std::fs::read_to_string(common::golden_dir().join("tokenizer_ids.json")).unwrap();
         let mut texts: Vec<String> =
             serde_json::from_str::<Vec<Expected>>(&committed).unwrap().into_iter().map(|expected| expected.text).collect();
         texts.extend(random_strings(2000));
-        let output = oracle(python(), "tokenize_clip.py", &[Path::new("ids"), dir.path()], &serde_json::to_string(&texts).unwrap());
+        let output = answer(tokenize().arg("ids").arg(dir.path()), &serde_json::to_string(&texts).unwrap());
         let expected: Vec<Expected> = serde_json::from_slice(&output).unwrap();
         assert_eq!(expected.len(), texts.len());
         let config: TextConfig = serde_json::from_str("{}").unwrap();

@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 #[path = "common/model_set.rs"]
 mod model_set;
 
 use std::{fs, path::Path, time::Duration};
 
-use common::golden::{CLIP_CASES, GoldenCase};
+use golden::{CLIP_CASES, GoldenCase, furthest};
 use model_set::golden_set;
-use ndarray::{Array3, ArrayRef, Dimension};
+use ndarray::Array3;
 use uniood::{
     attention::{inter_image, intra_image},
     encode::{Features, reference::Reference},
@@ -36,11 +38,6 @@ fn pixels(case: &GoldenCase, object: usize) -> [Array3<u8>; 2] {
 fn pair(case: &GoldenCase, object: usize) -> Pair {
     let [target, background] = pixels(case, object).map(|pixels| pixels.into_raw_vec_and_offset().0);
     Pair { target, background, own: Vec::new() }
-}
-
-fn furthest<D: Dimension>(a: &ArrayRef<f32, D>, b: &ArrayRef<f32, D>) -> f32 {
-    assert_eq!(a.shape(), b.shape());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]

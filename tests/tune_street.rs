@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/engine.rs"]
+mod engine;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +17,7 @@ use uniood::{
     combiner::Form,
     data::{DataSet, Faults, Place},
     detect::{Detection, Selection},
-    engine::{Approximation, Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Scope, Ticket, no_abort},
+    engine::{Boxes, DetectorChoice, Engine, EngineConfig, FrameSettings, Job, Ticket, no_abort},
     eval::{Metrics, metrics},
     models::ModelSet,
     tune::{Origin, Recipe, Settings, Switches, Tuned, tune, write_set},
@@ -23,14 +25,6 @@ use uniood::{
 };
 
 const SHOTS: usize = 10;
-
-fn street() -> Option<PathBuf> {
-    let street = common::shared_dir().map(|dir| dir.join("data/street-proto")).filter(|dir| dir.is_dir());
-    if street.is_none() {
-        common::skip("street-proto is not there; point UNIOOD_SHARED at the test data");
-    }
-    street
-}
 
 fn config(models: ModelSet, cache: &Path) -> EngineConfig {
     EngineConfig { cache_dir: Some(cache.to_owned()), ..EngineConfig::on_processor(models, DetectorChoice::Upstream) }
@@ -61,17 +55,7 @@ fn evaluate(set: &Path, scenes: &Path, cache: &Path) -> (Metrics, Metrics) {
     let stream = engine.stream();
     let classes = engine.models().manifest.classes.clone();
     let selection = Selection { max_objects: usize::MAX, ..Selection::default() };
-    let vocabulary = engine.vocabulary(&classes).unwrap();
-    let settings = FrameSettings {
-        vocabulary,
-        threshold: 0.0,
-        calibration: None,
-        selection,
-        scope: Scope::Object,
-        keep_scores: true,
-        approximation: Approximation::default(),
-    };
-    let settings = Arc::new(settings);
+    let settings = Arc::new(FrameSettings { selection, keep_scores: true, ..engine::settings(&engine) });
     let data = data(scenes);
     let mut scores = [[vec![], vec![]], [vec![], vec![]]];
     let mut take = |known: Vec<bool>, ticket: Ticket| {
@@ -160,7 +144,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 #[test]
 fn one_draw_of_shots_lifts_the_low_light_camera() {
     common::completes_within(Duration::from_mins(4), || {
-        let Some(street) = street() else { return };
+        let Some(street) = common::shared("street-proto") else { return };
         let runs = runs(&street, "lowlight", 1, settings);
         assert!(runs[0].0 >= 87.0, "{runs:?}");
     });
@@ -170,7 +154,7 @@ fn one_draw_of_shots_lifts_the_low_light_camera() {
 #[ignore = "minutes: ten tunings and ten test sets; `make street-proof` runs it"]
 fn ten_shots_five_seeds_on_both_cameras() {
     common::completes_within(Duration::from_mins(30), || {
-        let Some(street) = street() else { return };
+        let Some(street) = common::shared("street-proto") else { return };
         let lowlight = runs(&street, "lowlight", 5, settings);
         let (auroc, fpr95) = (mean(lowlight.iter().map(|run| run.0)), mean(lowlight.iter().map(|run| run.1)));
         eprintln!("lowlight: mean AUROC {auroc:.2}, FPR95 {fpr95:.1}");
@@ -185,7 +169,7 @@ fn ten_shots_five_seeds_on_both_cameras() {
 #[ignore = "minutes: the paper's recipe trains both combiners whole, six times; `make street-proof` runs it"]
 fn the_papers_recipe_on_the_low_light_camera() {
     common::completes_within(Duration::from_mins(30), || {
-        let Some(street) = street() else { return };
+        let Some(street) = common::shared("street-proto") else { return };
         let with = |cnn, form| move |seed| Settings { recipe: Recipe::Paper, cnn, form, ..settings(seed) };
         let plain_clip = 81.9;
         for (cnn, form) in [(true, Form::Residual), (false, Form::Residual), (true, Form::Paper)] {
@@ -200,7 +184,7 @@ fn the_papers_recipe_on_the_low_light_camera() {
 #[test]
 fn equal_seeds_give_equal_sets_and_others_do_not() {
     common::completes_within(Duration::from_mins(4), || {
-        let Some(street) = street() else { return };
+        let Some(street) = common::shared("street-proto") else { return };
         let folder = tempfile::tempdir().unwrap();
         let combiner = |seed: u64, out: &str| {
             let out = folder.path().join(out);

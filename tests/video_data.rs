@@ -4,16 +4,12 @@
 mod common;
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/streets.rs"]
+mod streets;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
-use common::skip;
-use program::{Ran, run};
+use program::{Ran, plugin_is_built, run};
 use serde_json::{Value, json};
 use street_world::film::{self, Settings};
 use tempfile::TempDir;
@@ -28,26 +24,12 @@ struct World {
 
 impl World {
     fn new() -> Option<Self> {
-        let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
-        if !plugin.exists() {
-            skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+        if !plugin_is_built() {
             return None;
         }
         let mut world = Self { dir: tempfile::tempdir().unwrap(), lines: Vec::new() };
-        let stills = world.path("stills");
-        fs::create_dir(&stills).unwrap();
-        for index in 0..FRAMES {
-            let frame = film::still(&Settings { seed: 4400 + index, ..Settings::default() }).unwrap();
-            fs::write(stills.join(format!("{index:03}.png")), frame.picture.png()).unwrap();
-        }
-        let description = format!(
-            "multifilesrc location={}/%03d.png caps=image/png,framerate=10/1 ! pngdec ! videoconvert ! video/x-raw,format=I420 ! \
-             x264enc speed-preset=ultrafast ! mp4mux ! filesink location={}",
-            stills.display(),
-            world.path("street.mp4").display()
-        );
-        let output = Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let frame = |index| film::still(&Settings { seed: 4400 + index, ..Settings::default() }).unwrap();
+        streets::clip((0..FRAMES).map(frame), &world.path("street.mp4"));
         world.uniood(&["run", &world.text("street.mp4"), "--out", &world.text("out")]).check(0, "");
         let text = fs::read_to_string(world.path("out/street.jsonl")).unwrap();
         world.lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -24,7 +24,7 @@ pub struct Alarms {
     pub interval: (f64, f64),
 }
 
-/// The alarms of footage under thresholds that keep these shares. An alarm is a stretch of frames of a stream in which anything
+/// The alarms of footage under thresholds that keep these shares. An alarm is a stretch of frames of a run of a stream in which anything
 /// is below the threshold, joined over gaps of less than a second, with three such frames at least.
 #[must_use]
 pub fn alarms(footage: &Footage, document: &Document, shares: &[f64]) -> Vec<Alarms> {
@@ -32,15 +32,15 @@ pub fn alarms(footage: &Footage, document: &Document, shares: &[f64]) -> Vec<Ala
     let of = |&keep: &f64| {
         #[expect(clippy::cast_possible_truncation, reason = "between two numbers of that size")]
         let threshold = quantile(&document.quantiles, (1.0 - keep).clamp(0.0, 1.0)) as f32;
-        let count = footage.spans.keys().map(|stream| stretches(footage, stream, threshold)).sum();
+        let count = footage.spans.keys().map(|(stream, run)| stretches(footage, stream, run, threshold)).sum();
         let (low, high) = poisson(count);
         Alarms { keep, threshold, count, a_day: number(count) / days, interval: (low / days, high / days) }
     };
     shares.iter().map(of).collect()
 }
 
-fn stretches(footage: &Footage, stream: &str, threshold: f32) -> usize {
-    let below = footage.objects.iter().filter(|seen| seen.stream == stream && seen.omega < threshold);
+fn stretches(footage: &Footage, stream: &str, run: &str, threshold: f32) -> usize {
+    let below = footage.objects.iter().filter(|seen| (seen.stream.as_str(), seen.run.as_str()) == (stream, run) && seen.omega < threshold);
     let mut times: Vec<u64> = below.map(|seen| seen.time).collect();
     times.sort_unstable();
     times.dedup();
@@ -70,15 +70,20 @@ mod tests {
     fn frames_within_a_second_are_one_alarm_and_two_frames_are_none() {
         let seen = |stream: &str, tenths: u64, omega: f32| Seen {
             stream: stream.to_owned(),
+            run: String::new(),
             time: tenths * 100_000_000,
             track: None,
             omega,
             nearest: "car".to_owned(),
         };
         let objects = [0, 4, 9, 30, 31, 32, 60, 61].map(|tenths| seen("a", tenths, 0.1)).into_iter();
-        let objects = objects.chain([seen("a", 45, 0.9), seen("b", 1, 0.1), seen("b", 1, 0.1), seen("b", 2, 0.1)]).collect();
-        let footage = Footage { objects, frames: 100, spans: [("a".to_owned(), (0, 0)), ("b".to_owned(), (0, 0))].into() };
-        assert_eq!((stretches(&footage, "a", 0.5), stretches(&footage, "b", 0.5), stretches(&footage, "a", 0.05)), (2, 0, 0));
+        let objects: Vec<Seen> = objects.chain([seen("a", 45, 0.9), seen("b", 1, 0.1), seen("b", 1, 0.1), seen("b", 2, 0.1)]).collect();
+        // The same again on another day: its times are the first one's.
+        let again = objects.iter().map(|seen| Seen { run: "next".to_owned(), ..seen.clone() });
+        let objects = objects.iter().cloned().chain(again).collect();
+        let footage = Footage { objects, ..Footage::default() };
+        let found = |stream: &str, run: &str, threshold: f32| stretches(&footage, stream, run, threshold);
+        assert_eq!((found("a", "", 0.5), found("a", "next", 0.5), found("b", "", 0.5), found("a", "", 0.05)), (2, 2, 0, 0));
     }
 
     #[test]

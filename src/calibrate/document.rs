@@ -1,10 +1,10 @@
 //! `calibration.json` of a model set (`uniood.calibration/1`); the form lives in this file alone.
 
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{collections::BTreeMap, io::Write, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, verdict::Calibration, whole};
+use crate::{Error, Result, models::read_text, verdict::Calibration, whole};
 
 /// The version of the form.
 pub const SCHEMA: &str = "uniood.calibration/1";
@@ -61,7 +61,7 @@ impl Document {
     /// # Errors
     /// [`Error::File`] where it cannot be read, [`Error::Content`] or [`Error::ModelSet`] where it is not what it should be.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let text = read_text(path)?;
         let document: Self = serde_json::from_str(&text)
             .map_err(|error| Error::content(path, format!("not a calibration: {error}; write it again with `uniood calibrate`")))?;
         document.check(path)?;

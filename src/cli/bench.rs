@@ -25,7 +25,9 @@ use self::{
     tune::{Tuner, Tuning},
 };
 use crate::{
-    Outcome, console, plugin,
+    Outcome,
+    console::{self, say},
+    plugin,
     settings::{Models, Settings, Tracking},
 };
 
@@ -134,7 +136,7 @@ impl Bench {
                     let measured = measure(between)?;
                     if measured.is_held() { held = Some(measured) } else { too_many = between }
                 }
-                say(&match held {
+                say(match held {
                     Some(held) => format!("held: {held}"),
                     None => "held: none; use a faster device, fewer frames a second, or fewer objects (--max-objects)".to_owned(),
                 });
@@ -173,6 +175,7 @@ impl Bench {
         let mut measured =
             Measured { streams, fps: self.fps, sent, answered: left(), objects: 0, encoded: 0, frames: 0, age: Times::default() };
         for camera in &cameras {
+            camera.around.check()?;
             measured.objects += camera.around.counted("objects");
             measured.encoded += camera.around.counted("encoded");
             measured.frames += camera.around.counted("frames");
@@ -254,11 +257,6 @@ fn film(fps: u16) -> Result<Pictures> {
     let pictures = Pictures::new(SIZE, fps, film);
     bar.finish_and_clear();
     Ok(pictures)
-}
-
-#[expect(clippy::print_stdout, reason = "these lines are the result")]
-fn say(line: &impl fmt::Display) {
-    println!("{line}");
 }
 
 /// What the locks guard is whole after every statement.

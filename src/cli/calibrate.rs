@@ -21,10 +21,12 @@ use uniood::{
 
 use crate::{
     Outcome,
+    console::say,
     labelled::{self, is_lines},
     offline::{BoxesFrom, Offline},
     settings::{Models, share},
     shown::evaluate,
+    usage::usage,
 };
 
 /// Shares whose alarms are counted.
@@ -97,9 +99,9 @@ impl Calibrate {
         match &self.out {
             Some(out) => check_out(out)?,
             None if !self.alarms && !self.check && self.models.named().is_none() => {
-                bail!(
-                    "the set that ships with uniood cannot be written to; name a folder for a calibrated copy with --out DIR, or a set of yours with --models DIR"
-                )
+                return Err(usage(
+                    "the set that ships with uniood cannot be written to; name a folder for a calibrated copy with --out DIR, or a set of yours with --models DIR",
+                ));
             }
             None => (),
         }
@@ -123,7 +125,7 @@ impl Calibrate {
         let data: Vec<String> = self.data.iter().map(|path| path.display().to_string()).collect();
         let plan = self.plan();
         if plan.per_stream && read.footage.is_none() {
-            bail!("a data set has no streams, so --per stream has nothing to tell apart; give the JSON lines of `uniood run`");
+            return Err(usage("a data set has no streams, so --per stream has nothing to tell apart; give the JSON lines of `uniood run`"));
         }
         let independent = read.footage.is_some().then_some(read.independent.len());
         let document = Document { independent, ..fit(&read.known, &plan, models, &data.join(" "))? };
@@ -144,16 +146,16 @@ impl Calibrate {
             percent(above, read.known.len())
         };
         let old = models.threshold(None, &models.manifest.classes, "").0;
-        say(&format!("threshold {:.4} keeps {} of {} known objects", document.threshold, kept(document.threshold), document.objects));
-        say(&format!("before    {old:.4} kept  {}", kept(old)));
+        say(format_args!("threshold {:.4} keeps {} of {} known objects", document.threshold, kept(document.threshold), document.objects));
+        say(format_args!("before    {old:.4} kept  {}", kept(old)));
         if let Some(independent) = independent {
-            say(&format!(
+            say(format_args!(
                 "only {independent} of them are independent of one another (one a track, or a frame a second): the share is as sure as those make it"
             ));
         }
         self.tell_groups("class", Per::Class, &document.per_class, read, |object| Some(&object.nearest));
         self.tell_groups("stream", Per::Stream, &document.per_stream, read, |object| object.stream.as_deref());
-        say(&format!("wrote {}", written.display()));
+        say(format_args!("wrote {}", written.display()));
         Ok(Outcome::Done)
     }
 
@@ -166,19 +168,21 @@ impl Calibrate {
             return;
         }
         for (name, group) in groups {
-            say(&format!("  {what} {name}: {:.4}, from {} objects", group.threshold, group.objects));
+            say(format_args!("  {what} {name}: {:.4}, from {} objects", group.threshold, group.objects));
         }
         let mut few: Vec<&str> = read.known.iter().filter_map(name).filter(|name| !groups.contains_key(*name)).collect();
         few.sort_unstable();
         few.dedup();
         if !few.is_empty() {
             let least = least_objects(self.plan().keep);
-            say(&format!("  fewer than {least} objects, so the common threshold: {}", few.join(", ")));
+            say(format_args!("  fewer than {least} objects, so the common threshold: {}", few.join(", ")));
         }
     }
 
     fn tell_alarms(&self, read: &Read, document: &Document) -> Result<Outcome> {
-        let Some(footage) = &read.footage else { bail!("--alarms needs footage; give the JSON lines of `uniood run`") };
+        let Some(footage) = &read.footage else {
+            return Err(usage("--alarms needs footage; give the JSON lines of `uniood run`"));
+        };
         let seconds = footage.seconds();
         if seconds <= 0.0 {
             bail!("the frames have no timestamps, so there is no day to count in; give the JSON lines of `uniood run` over video");
@@ -186,10 +190,12 @@ impl Calibrate {
         let found = alarms(footage, document, &LADDER);
         if self.json {
             let row = |one: &calibrate::Alarms| json!({"keep": one.keep, "threshold": one.threshold, "alarms": one.count, "a_day": one.a_day, "interval": [one.interval.0, one.interval.1]});
-            say(&json!({"seconds": seconds, "frames": footage.frames, "objects": footage.objects.len(), "alarms": found.iter().map(row).collect::<Vec<_>>()}).to_string());
+            say(
+                json!({"seconds": seconds, "frames": footage.frames, "objects": footage.objects.len(), "alarms": found.iter().map(row).collect::<Vec<_>>()}),
+            );
             return Ok(Outcome::Done);
         }
-        say(&format!(
+        say(format_args!(
             "{} objects in {} frames, {} of footage",
             footage.objects.len(),
             footage.frames,
@@ -198,7 +204,7 @@ impl Calibrate {
         say("kept of ID   threshold   alarms   a day of one stream (95 %)");
         for one in found {
             let (low, high) = one.interval;
-            say(&format!(
+            say(format_args!(
                 "  {:6.1} %     {:+.4} {:8} {:10.1}  ({low:.1} to {high:.1})",
                 one.keep * 100.0,
                 one.threshold,
@@ -214,17 +220,19 @@ impl Calibrate {
         let (low, high) = drift.interval;
         let holds = drift.p_value >= self.min_p.unwrap_or(0.01);
         if self.json {
-            say(&json!({"objects": drift.objects, "kept": drift.kept, "interval": [low, high], "wanted": document.keep, "distance": drift.distance, "p_value": drift.p_value, "holds": holds}).to_string());
+            say(
+                json!({"objects": drift.objects, "kept": drift.kept, "interval": [low, high], "wanted": document.keep, "distance": drift.distance, "p_value": drift.p_value, "holds": holds}),
+            );
         } else {
-            say(&format!("{} of {} objects are independent of one another", drift.objects, read.known.len()));
-            say(&format!(
+            say(format_args!("{} of {} objects are independent of one another", drift.objects, read.known.len()));
+            say(format_args!(
                 "kept {:.1} % ({:.1} to {:.1} %), calibrated for {:.1} %",
                 drift.kept * 100.0,
                 low * 100.0,
                 high * 100.0,
                 document.keep * 100.0
             ));
-            say(&format!("Kolmogorov-Smirnov: D {:.3}, p {:.2e}", drift.distance, drift.p_value));
+            say(format_args!("Kolmogorov-Smirnov: D {:.3}, p {:.2e}", drift.distance, drift.p_value));
             say(if holds {
                 "The scores are distributed as they were when the set was calibrated, as far as these can tell."
             } else {
@@ -238,7 +246,10 @@ impl Calibrate {
     fn read(&self, models: &ModelSet) -> Result<Option<Read>> {
         if self.data.iter().any(|path| is_lines(path)) {
             if let Some(other) = self.data.iter().find(|path| !is_lines(path)) {
-                bail!("{} is no .jsonl file, and others are; give either JSON lines or one data set", other.display());
+                return Err(usage(format!(
+                    "{} is no .jsonl file, and others are; give either JSON lines or one data set",
+                    other.display()
+                )));
             }
             let mut footage = Footage::default();
             for path in &self.data {
@@ -247,7 +258,7 @@ impl Calibrate {
             let (known, independent) = (footage.known(), footage.independent());
             return Ok(Some(Read { known, independent, footage: Some(footage) }));
         }
-        let [data] = &self.data[..] else { bail!("give one data set, or JSON lines") };
+        let [data] = &self.data[..] else { return Err(usage("give one data set, or JSON lines")) };
         let Some(known) = self.score(models.clone(), data)? else { return Ok(None) };
         let independent = known.iter().map(|object| object.omega).collect();
         Ok(Some(Read { known, independent, footage: None }))
@@ -290,9 +301,4 @@ fn percent(part: usize, whole: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let share = 100.0 * part as f64 / whole.max(1) as f64;
     format!("{share:.1} %")
-}
-
-#[expect(clippy::print_stdout, reason = "these lines are the result")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -1,8 +1,9 @@
-//! What the user sees beside results: errors, the log, progress. All of it on stderr.
+//! What the user sees: results on stdout; errors, the log, progress on stderr.
 
 use std::{
     fmt::Display,
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write as _, stderr, stdout},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -16,16 +17,33 @@ pub(crate) fn log_to_stderr() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).without_time().with_target(false).try_init();
 }
 
+/// A result could not be written.
+static UNSAID: AtomicBool = AtomicBool::new(false);
+
+/// A line of results. Not `println`, which panics where nobody reads any more, as behind `| head`: that is told once, and the work goes on.
+pub(crate) fn say(line: impl Display) {
+    if !UNSAID.load(Ordering::Relaxed)
+        && let Err(cause) = writeln!(stdout().lock(), "{line}")
+    {
+        UNSAID.store(true, Ordering::Relaxed);
+        note(format_args!("error: cannot write to stdout: {cause}"));
+    }
+}
+
+/// Whether every result was written.
+pub(crate) fn all_was_said() -> bool {
+    !UNSAID.load(Ordering::Relaxed)
+}
+
 /// One line, the whole chain of causes.
-#[expect(clippy::print_stderr, reason = "this is where errors reach the user")]
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    note(format_args!("error: {error:#}"));
 }
 
 /// A line of news that is no error.
-#[expect(clippy::print_stderr, reason = "this is where news reach the user")]
 pub(crate) fn note(text: impl Display) {
-    eprintln!("{text}");
+    // Not `eprintln`, which panics where nobody reads any more, as behind `2>&1 | tee` at Ctrl-C: files are to be closed all the same.
+    let _ = writeln!(stderr().lock(), "{text}");
 }
 
 /// A bar on a terminal; nothing otherwise.

@@ -8,7 +8,7 @@ use uniood::{
     models::{ModelSet, shipped},
 };
 
-use crate::{Outcome, plugin};
+use crate::{Outcome, console::say, plugin};
 
 /// What this machine has: GStreamer, plugin, ONNX Runtime, devices
 #[derive(Args)]
@@ -98,10 +98,9 @@ impl Report {
         self.line("MISSING", name, text);
     }
 
-    #[expect(clippy::print_stdout, reason = "these lines are the result")]
     fn line(&mut self, mark: &str, name: &str, text: &str) {
         self.missing |= mark == "MISSING";
-        println!("{mark:8} {name:16} {text}");
+        say(format_args!("{mark:8} {name:16} {text}"));
     }
 }
 

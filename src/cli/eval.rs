@@ -8,7 +8,7 @@ mod table;
 
 use std::{path::PathBuf, str::FromStr};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use uniood::{
     combiner::Form,
@@ -28,6 +28,7 @@ use crate::{
     offline::Offline,
     settings::{LeaveOut, Models, share},
     shown::evaluate,
+    usage::usage,
 };
 
 /// Measure how well known things are told from unknown ones
@@ -55,7 +56,7 @@ pub(crate) struct Eval {
     /// A score for each object, or for each picture [default: image where the ID set has a folder for each class, else object]
     #[arg(long, value_enum)]
     scope: Option<Scope>,
-    /// Of everything that is drawn at random
+    /// Seed of everything that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Exit with 3 when uniood's AUROC (a fraction) is lower; over several OOD sets, their mean
@@ -89,7 +90,7 @@ struct Compared {
     /// How many of each class
     #[arg(long, value_name = "M", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shots_per_class: u32,
-    /// Columns more: uniood trained on the shots, whole (`full`) and without each of its parts, or without these
+    /// More columns: uniood trained on the shots, whole (`full`) and without each of its parts, or without these
     #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all", require_equals = true, requires = "shots")]
     ablations: Vec<String>,
     /// One column more: an object's context is the other objects' own most likely classes
@@ -132,7 +133,7 @@ impl Eval {
         let mut faults = self.offline.faults();
         let request = self.request(&models, &mut faults)?;
         if self.min_auroc.is_some() && !request.methods.contains(&Method::Uniood) {
-            bail!("--min-auroc asks for uniood's AUROC; add it to --methods");
+            return Err(usage("--min-auroc asks for uniood's AUROC; add it to --methods"));
         }
         let detector = self.boxes.detector(&models)?;
         let config = self.offline.engine(models, detector);
@@ -146,7 +147,7 @@ impl Eval {
     /// Prints the rows, and looks at the gate.
     fn finish(&self, rows: &[Row], origin: Option<Origin<'_>>) -> Outcome {
         if self.json {
-            table::line(&Document::new(rows, origin).to_json());
+            console::say(Document::new(rows, origin).to_json());
         } else {
             print(rows);
         }
@@ -175,7 +176,7 @@ impl Eval {
             Some(Scope::Object) | None => Level::Object,
         };
         if level == Level::Image && self.data.is_open_world() {
-            bail!("at the image level a picture is ID or OOD as a whole; give them apart with --id and --ood");
+            return Err(usage("at the image level a picture is ID or OOD as a whole; give them apart with --id and --ood"));
         }
         let Compared { negatives, shots, open_vocabulary, context_detected, .. } = &self.compared;
         let shots = match shots {

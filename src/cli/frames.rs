@@ -18,7 +18,7 @@ use uniood::{
     geometry::Rect,
 };
 
-use crate::{connection, inputs::Input, offline::interrupted};
+use crate::{connection, inputs::Input, signals::interrupted};
 
 /// A video without a frame for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -271,6 +271,10 @@ impl Life<'_> {
         self.scoring.entrance().end();
         let mut told = Instant::now();
         while self.interrupts.load(Ordering::Relaxed) < 2 {
+            // Behind the end nobody sends anything that could fail for it, and the end itself then never comes out.
+            if let Some(failure) = self.journal.failure() {
+                return Err(failure);
+            }
             match self.hear(TICK) {
                 Some(Said::End) => break,
                 Some(Said::Error(error)) => return Err(error),

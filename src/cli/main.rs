@@ -26,12 +26,16 @@ mod score;
 mod scoring;
 mod settings;
 mod shown;
+mod signals;
 mod summary;
 mod tune;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use usage::Usage;
 
 /// Tells for every object whether it is one of the things you know (ID) or something else (OOD).
 #[derive(Parser)]
@@ -63,7 +67,9 @@ enum Outcome {
     Done,
     /// Some of it failed, which was said; the rest is done.
     Failed,
-    /// A gate that the user set was missed (`--fail-on-ood`, `--min-auroc`).
+    /// What was typed cannot be meant.
+    Misused,
+    /// A gate that the user set was missed (`--fail-on-ood`, `--min-auroc`, `--min-p`).
     GateMissed,
     /// Ctrl-C; the files are closed and playable.
     Interrupted,
@@ -74,6 +80,7 @@ impl From<Outcome> for ExitCode {
         Self::from(match outcome {
             Outcome::Done => 0,
             Outcome::Failed => 1,
+            Outcome::Misused => 2,
             Outcome::GateMissed => 3,
             Outcome::Interrupted => 130,
         })
@@ -93,10 +100,9 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
     };
-    outcome
-        .unwrap_or_else(|error| {
-            console::error(&error);
-            Outcome::Failed
-        })
-        .into()
+    let outcome = outcome.unwrap_or_else(|error| {
+        console::error(&error);
+        if error.is::<Usage>() { Outcome::Misused } else { Outcome::Failed }
+    });
+    if outcome == Outcome::Done && !console::all_was_said() { Outcome::Failed } else { outcome }.into()
 }

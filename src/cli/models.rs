@@ -24,9 +24,11 @@ use uniood::{
 };
 
 use crate::{
-    Outcome, console,
+    Outcome,
+    console::{self, say},
     precision::{Guarded, omegas, settings},
     settings::Models as Chosen,
+    usage::usage,
 };
 
 /// Model sets: what there is, their ONNX files, whether they are sound
@@ -143,8 +145,8 @@ impl List {
 fn describe(set: &ModelSet) {
     let manifest = &set.manifest;
     let detector = manifest.detector.as_ref().map_or("none", |_| "included");
-    say(&format!("{}\n  folder    {}\n  licence   {}", manifest.name, set.dir.display(), manifest.licence));
-    say(&format!("  classes   {}\n  detector  {detector}", manifest.classes.join(", ")));
+    say(format_args!("{}\n  folder    {}\n  licence   {}", manifest.name, set.dir.display(), manifest.licence));
+    say(format_args!("  classes   {}\n  detector  {detector}", manifest.classes.join(", ")));
 }
 
 impl Build {
@@ -153,7 +155,7 @@ impl Build {
         let (name, clip_dir, clip, combiner) = if self.dir.join(MANIFEST).exists() {
             let set = ModelSet::open(&self.dir)?;
             if self.combiner.is_some() {
-                bail!("{} has its own combiner; --combiner is for a bare CLIP folder", self.dir.display());
+                return Err(usage(format!("{} has its own combiner; --combiner is for a bare CLIP folder", self.dir.display())));
             }
             if let Some(said) = self.guarded.check_auroc(&set)? {
                 console::note(said);
@@ -162,7 +164,10 @@ impl Build {
             (set.manifest.name.clone(), set.clip_dir(), set.clip, combiner)
         } else {
             if self.guarded.data.is_some() {
-                bail!("{} is a bare CLIP folder, which has no classes to tell from others; --data is for a model set", self.dir.display());
+                return Err(usage(format!(
+                    "{} is a bare CLIP folder, which has no classes to tell from others; --data is for a model set",
+                    self.dir.display()
+                )));
             }
             let clip = ClipConfig::open(&self.dir)?;
             let name = self.dir.file_name().map_or_else(|| "clip".to_owned(), |name| name.to_string_lossy().into_owned());
@@ -172,10 +177,10 @@ impl Build {
         let combiner = combiner.map(|path| Combiner::open(&path, &clip)).transpose()?;
         let graph = ImageGraph { name: &name, clip: &clip, weights: &weights, combiner: combiner.as_ref(), betas: self.betas };
         graph.build()?.in_numbers(numbers).write(&self.out)?;
-        say(&format!("{}", self.out.display()));
+        say(self.out.display());
         if let Some(text) = &self.text {
             TextGraph { name: &name, clip: &clip, weights: &weights }.build()?.write(text)?;
-            say(&format!("{}", text.display()));
+            say(text.display());
         }
         Ok(Outcome::Done)
     }
@@ -189,7 +194,7 @@ impl Check {
         let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
         let set = ModelSet::open(&self.dir)?;
         let (vision, clip) = (&set.clip.vision, &set.clip);
-        say(&format!(
+        say(format_args!(
             "ok  {}: {} classes, {}×{} pixels, {}×{} patches, width {}, {} layers",
             set.manifest.name,
             set.manifest.classes.len(),
@@ -238,11 +243,11 @@ impl Check {
                 "omega is up to {furthest:e} off the plain reference, more than {AGREEMENT}; this ONNX Runtime computes it wrong, try another version"
             );
         }
-        say(&format!("ok  omega agrees with the plain reference to {furthest:.1e}"));
+        say(format_args!("ok  omega agrees with the plain reference to {furthest:.1e}"));
         if numbers != Numbers::Fp32 {
-            say(&format!("ok  {}", self.guarded.check_omega(&set)?));
+            say(format_args!("ok  {}", self.guarded.check_omega(&set)?));
             if let Some(said) = self.guarded.check_auroc(&set)? {
-                say(&format!("ok  {said}"));
+                say(format_args!("ok  {said}"));
             }
         }
         Ok(Outcome::Done)
@@ -267,9 +272,4 @@ fn pair(picture: &Picture, bbox: &BBox, spec: &PairSpec) -> Result<(Array3<u8>, 
     write_pair(&frame, &Base::new(&frame, spec)?, rect, spec, &mut target, &mut background)?;
     let shape = (spec.size, spec.size, 3);
     Ok((Array3::from_shape_vec(shape, target)?, Array3::from_shape_vec(shape, background)?))
-}
-
-#[expect(clippy::print_stdout, reason = "these lines are the result")]
-fn say(line: &str) {
-    println!("{line}");
 }

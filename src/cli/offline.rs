@@ -1,11 +1,8 @@
 //! What the commands that work on data sets share: `tune`, `calibrate`, `eval`.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use uniood::{
     Error,
@@ -22,10 +19,10 @@ pub(crate) struct Offline {
     /// Stop at the first file or annotation that is broken
     #[arg(long)]
     strict: bool,
-    /// auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
+    /// Where the models run: auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
     #[arg(long, default_value = "auto")]
     device: Device,
-    /// What the encoder computes in: auto (fp32), fp32, fp16 (not in this version), int8 (on a processor)
+    /// What the encoder computes in: auto (fp32), fp32, fp16 (with device tensorrt), int8 (on a processor)
     #[arg(long, default_value_t = Precision::Auto)]
     precision: Precision,
     /// Where built graphs and CLIP's outputs are kept [default: the user's cache]
@@ -65,20 +62,6 @@ impl Offline {
             threads: None,
         }
     }
-}
-
-/// Set by Ctrl-C, once it is watched for.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Watches for Ctrl-C; [`interrupted`] is an error from then on.
-pub(crate) fn watch_interrupts() -> Result<()> {
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")
-}
-
-/// # Errors
-/// [`Error::Interrupted`] behind Ctrl-C.
-pub(crate) fn interrupted() -> uniood::Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// What came of work that says what was left out of its data; `None` where the user interrupted it, which is said.

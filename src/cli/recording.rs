@@ -28,6 +28,9 @@ const LAST_FRAMES: Duration = Duration::from_secs(20);
 /// Frames that wait to be encoded.
 const WAITING: u64 = 8;
 
+/// How often it is looked whether there is room for one more; meanwhile the encoder has enough of them.
+const LOOK: ClockTime = ClockTime::from_mseconds(5);
+
 /// The end of every file's name.
 const ENDING: &str = "annotated.mp4";
 
@@ -161,14 +164,14 @@ impl File {
         let bin = gst::parse::bin_from_description(&description, true).context("the recording part of the pipeline")?;
         let file = bin.by_name("file").context("the recorder's filesink")?;
         file.set_property("location", path.to_str().context("the output folder's name is not UTF-8; choose another")?);
-        let src = AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(0).max_buffers(WAITING).block(true).build();
+        let src = AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(0).build();
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([src.upcast_ref::<gst::Element>(), bin.upcast_ref()])?;
         src.link(&bin)?;
         let bus = pipeline.bus().context("a pipeline has a bus")?;
         let file = Self { path, pipeline, bus, src, caps, first: None };
         if file.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(file.failure().unwrap_or_else(|| anyhow!("cannot write {}", file.path.display())));
+            return Err(file.failure(ClockTime::ZERO).unwrap_or_else(|| anyhow!("cannot write {}", file.path.display())));
         }
         Ok(file)
     }
@@ -185,14 +188,27 @@ impl File {
             let first = *self.first.get_or_insert(time);
             buffer.make_mut().set_pts(time.saturating_sub(first));
         }
+        self.wait_for_room()?;
         match self.src.push_buffer(buffer) {
-            Ok(_) => self.failure().map_or(Ok(()), Err),
-            Err(why) => Err(self.failure().unwrap_or_else(|| anyhow!("cannot write {}: {why}", self.path.display()))),
+            Ok(_) => self.failure(ClockTime::ZERO).map_or(Ok(()), Err),
+            Err(why) => Err(self.failure(ClockTime::ZERO).unwrap_or_else(|| anyhow!("cannot write {}: {why}", self.path.display()))),
         }
     }
 
-    fn failure(&self) -> Option<anyhow::Error> {
-        let message = self.bus.pop_filtered(&[gst::MessageType::Error])?;
+    /// Waits while the encoder has enough to do. Not left to the appsrc, from which nothing is taken any more behind a failure: it would
+    /// wait for ever.
+    fn wait_for_room(&self) -> Result<()> {
+        while self.src.current_level_buffers() >= WAITING {
+            if let Some(failure) = self.failure(LOOK) {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why no frame can be written any more, where that is said within `wait`.
+    fn failure(&self, wait: ClockTime) -> Option<anyhow::Error> {
+        let message = bus::next(&self.bus, wait, &[gst::MessageType::Error])?;
         match message.view() {
             gst::MessageView::Error(error) => {
                 Some(anyhow!("cannot write {}: {}", self.path.display(), error.error().message().trim_end_matches('.')))
@@ -246,7 +262,19 @@ impl Drop for File {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::bounded;
+
     use super::*;
+
+    /// A grey frame at a time in milliseconds.
+    fn sample(shade: u8, time: u64) -> gst::Sample {
+        let info = VideoInfo::builder(gst_video::VideoFormat::I420, 160, 120).fps(gst::Fraction::new(15, 1)).build().unwrap();
+        let mut buffer = gst::Buffer::from_mut_slice(vec![shade; info.size()]);
+        let writable = buffer.get_mut().unwrap();
+        writable.set_pts(ClockTime::from_mseconds(time));
+        writable.set_duration(ClockTime::from_mseconds(67));
+        gst::Sample::builder().caps(&info.to_caps().unwrap()).buffer(&buffer).build()
+    }
 
     #[test]
     fn one_file_has_the_inputs_name_and_a_second_one_a_number() {
@@ -260,15 +288,9 @@ mod tests {
         gst::init().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(Files::new(dir.path(), "cam", None));
-        let info = VideoInfo::builder(gst_video::VideoFormat::I420, 160, 120).fps(gst::Fraction::new(15, 1)).build().unwrap();
-        let caps = info.to_caps().unwrap();
         let times = [0, 67, 133, 200, 267, 1334, 1400, 1401, 1467, 1900, 1967, 2500];
         for (number, time) in (0..).zip(times) {
-            let mut buffer = gst::Buffer::from_mut_slice(vec![number * 20_u8; info.size()]);
-            let writable = buffer.get_mut().unwrap();
-            writable.set_pts(ClockTime::from_mseconds(time));
-            writable.set_duration(ClockTime::from_mseconds(67));
-            recorder.frame(gst::Sample::builder().caps(&caps).buffer(&buffer).build()).unwrap();
+            recorder.frame(sample(number * 20, time)).unwrap();
         }
         recorder.finish().unwrap();
         let video = dir.path().join("cam.annotated.mp4");
@@ -282,6 +304,33 @@ mod tests {
         }
         played.set_state(gst::State::Null).unwrap();
         assert_eq!(frames, times.len());
+    }
+
+    #[test]
+    fn a_frame_does_not_wait_for_an_encoder_behind_which_writing_has_failed() {
+        gst::init().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(Files::new(dir.path(), "cam", None));
+        recorder.frame(sample(0, 0)).unwrap();
+        let (pipeline, src) = recorder.lock().open.as_ref().map(|file| (file.pipeline.clone(), file.src.clone())).unwrap();
+        let (stop, stopped) = bounded(1);
+        src.static_pad("src").unwrap().add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, move |_, _| {
+            // Told once: that frame is held, and none comes behind it.
+            let _ = stop.try_send(());
+            gst::PadProbeReturn::Ok
+        });
+        let mut times = (1..).map(|number| 67 * number);
+        let mut next = move || sample(0, times.next().unwrap());
+        recorder.frame(next()).unwrap();
+        stopped.recv_timeout(LAST_FRAMES).expect("a frame is held, so that nothing more is taken");
+        while src.current_level_buffers() < WAITING {
+            recorder.frame(next()).unwrap();
+        }
+        gst::element_error!(pipeline, gst::ResourceError::NoSpaceLeft, ("the disk is full"));
+        let (tell, told) = bounded(1);
+        std::thread::Builder::new().spawn(move || tell.send(recorder.frame(next())).unwrap()).unwrap();
+        let failure = told.recv_timeout(LAST_FRAMES).expect("it does not wait").unwrap_err().to_string();
+        assert!(failure.contains("cannot write") && failure.contains("the disk is full"), "{failure}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     parallel, plugin,
     recording::{self, Files},
     settings::{Models, Settings, Tracking},
+    signals,
     summary::Summary,
 };
 
@@ -83,7 +84,7 @@ pub(crate) struct Run {
     /// PEM file of the authorities that mqtts:// trusts [default: the system's]
     #[arg(long, value_name = "FILE")]
     publish_ca: Option<PathBuf>,
-    /// Events that wait for a broker; beyond, the oldest are dropped
+    /// Events that wait for a broker, 64 MiB of them at most; beyond, the oldest are dropped
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     publish_buffer: usize,
     #[command(flatten)]
@@ -147,7 +148,7 @@ impl Run {
                 metrics.publisher(publisher);
             }
         }
-        let interrupts = interrupts()?;
+        let interrupts = signals::watch()?;
         let run_id = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
 
         let jobs = usize::from(self.jobs);
@@ -155,7 +156,7 @@ impl Run {
         let (started, total) = (Instant::now(), Mutex::new(Summary::default()));
         let one = |named: &Named| {
             let (summary, outcome) =
-                self.one(named, &models.dir, is_shared, self.outputs(named, &run_id, metrics.as_ref(), &publishers), &interrupts);
+                self.one(named, &models.dir, is_shared, self.outputs(named, &run_id, metrics.as_ref(), &publishers), interrupts);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             self.report(&named.input.shown(), &summary);
             *total += summary;
@@ -241,13 +242,9 @@ impl Run {
     }
 
     /// The summary is the result, unless lines are.
-    #[expect(clippy::print_stdout, reason = "the summary is the result")]
     fn report(&self, name: &str, summary: &dyn fmt::Display) {
-        if self.lines.is_some() {
-            console::note(format_args!("{name}\n{summary}"));
-        } else {
-            println!("{name}\n{summary}");
-        }
+        let report = format_args!("{name}\n{summary}");
+        if self.lines.is_some() { console::note(report) } else { console::say(report) }
     }
 
     /// The element with this command's settings.
@@ -270,17 +267,6 @@ impl Run {
         }
         Ok(filter)
     }
-}
-
-/// Counts Ctrl-C and SIGTERM; the process goes on until its files are closed.
-fn interrupts() -> Result<Arc<AtomicUsize>> {
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&interrupts);
-    ctrlc::set_handler(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-    })
-    .context("cannot watch for Ctrl-C")?;
-    Ok(interrupts)
 }
 
 /// A length of time above zero, as `10m` or `1h 30m`.

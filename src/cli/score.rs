@@ -26,7 +26,9 @@ use crate::{
 
 /// Verdicts for pictures
 #[derive(Args)]
-#[command(after_help = "Example: uniood score photo.jpg\n         uniood score --models street --boxes instances.json images/*.jpg --json")]
+#[command(
+    after_help = "Examples: uniood score photo.jpg\n          uniood score --models street --boxes instances.json images/*.jpg --json"
+)]
 pub(crate) struct Score {
     /// Picture files: JPEG, PNG, WebP, BMP, TIFF
     #[arg(required = true, value_name = "IMAGE")]

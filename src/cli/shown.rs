@@ -12,7 +12,8 @@ use uniood::{
 
 use crate::{
     console,
-    offline::{ended, interrupted, watch_interrupts},
+    offline::ended,
+    signals::{self, interrupted},
 };
 
 /// How often progress is told of where there is no terminal.
@@ -25,7 +26,7 @@ pub(crate) fn evaluate(config: &EngineConfig, request: &Request, faults: &mut Fa
 
 /// Evaluates the same with each of these, one after the other.
 pub(crate) fn evaluate_each(configs: &[EngineConfig], request: &Request, faults: &mut Faults) -> Result<Option<Vec<Evaluation>>> {
-    watch_interrupts()?;
+    signals::watch()?;
     let mut shown = Shown::default();
     let mut watch = |progress| {
         shown.show(progress);

@@ -21,9 +21,13 @@ use uniood::{
 };
 
 use crate::{
-    Outcome, console, labelled,
-    offline::{Offline, ended, interrupted, watch_interrupts},
+    Outcome,
+    console::{self, say},
+    labelled,
+    offline::{Offline, ended},
     settings::{Models, share},
+    signals::{self, interrupted},
+    usage::usage,
 };
 
 /// Train a set's combiner on a few objects of each class
@@ -57,7 +61,7 @@ pub(crate) struct Tune {
     /// Objects of each class to learn from
     #[arg(long, value_name = "M", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shots: u32,
-    /// Of everything that is drawn at random
+    /// Seed of everything that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// What is trained
@@ -107,7 +111,9 @@ impl Tune {
         let name = match (&self.name, self.out.file_name()) {
             (Some(name), _) => name.clone(),
             (None, Some(name)) => name.to_string_lossy().into_owned(),
-            (None, None) => bail!("--out {} has no name of its own; name a folder that is not there yet", self.out.display()),
+            (None, None) => {
+                return Err(usage(format!("--out {} has no name of its own; name a folder that is not there yet", self.out.display())));
+            }
         };
         let models = self.offline.open(&self.models)?;
         let mut faults = self.offline.faults();
@@ -117,7 +123,7 @@ impl Tune {
         let detector = self.detector(&models)?;
         let config = self.offline.engine(models, detector);
 
-        watch_interrupts()?;
+        signals::watch()?;
         let mut shown = Shown::new(settings.shots * classes.len());
         let mut watch = |progress| {
             shown.show(progress);
@@ -142,7 +148,7 @@ impl Tune {
         let origin = Origin { models: &config.models, data: &self.data, classes: &classes, settings: &settings, labels: words.as_deref() };
         write_set(&self.out, &name, &tuned, &origin)?;
         if self.json {
-            say(&summary(&name, &tuned, &classes, &settings, labels.as_ref()).to_string());
+            say(summary(&name, &tuned, &classes, &settings, labels.as_ref()));
         } else {
             self.table(&tuned, classes.len());
         }
@@ -152,10 +158,10 @@ impl Tune {
     fn table(&self, tuned: &Tuned, classes: usize) {
         for candidate in &tuned.curve.candidates {
             let name = candidate.steps.map_or_else(|| "plain CLIP".to_owned(), |steps| format!("{steps} steps × {}", candidate.strength));
-            say(&format!("  {name:16} AUROC {:.2}  FPR95 {:.1}", candidate.auroc * 100.0, candidate.fpr95 * 100.0));
+            say(format_args!("  {name:16} AUROC {:.2}  FPR95 {:.1}", candidate.auroc * 100.0, candidate.fpr95 * 100.0));
         }
-        say(&format!("{}: {classes} classes, {} objects, threshold {:.4}", self.out.display(), tuned.objects, tuned.threshold));
-        say(&gained(tuned));
+        say(format_args!("{}: {classes} classes, {} objects, threshold {:.4}", self.out.display(), tuned.objects, tuned.threshold));
+        say(gained(tuned));
     }
 
     fn settings(&self) -> Settings {
@@ -330,9 +336,4 @@ impl Shown {
             training.as_secs_f64()
         ));
     }
-}
-
-#[expect(clippy::print_stdout, reason = "these lines are the result")]
-fn say(line: &str) {
-    println!("{line}");
 }

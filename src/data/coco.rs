@@ -2,14 +2,12 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::BufReader,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Annotated, Categories, DataSet, Faults, Labelled, Layout, Place};
+use super::{Annotated, Categories, DataSet, Faults, Labelled, Layout, Pixels, Place, text_file};
 use crate::{Error, Result, geometry::BBox};
 
 /// Names that a folder's one COCO file has in the field.
@@ -29,6 +27,10 @@ struct Coco {
 struct Image {
     id: Id,
     file_name: String,
+    #[serde(default = "Lenient::missing")]
+    width: Lenient<u32>,
+    #[serde(default = "Lenient::missing")]
+    height: Lenient<u32>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +81,16 @@ enum RawFlag {
     Number(i64),
 }
 
+impl Image {
+    /// Width and height, where both are said; some converters write 0.
+    const fn size(&self) -> Option<(u32, u32)> {
+        match (&self.width, &self.height) {
+            (&Lenient::Good(width), &Lenient::Good(height)) if width > 0 && height > 0 => Some((width, height)),
+            _ => None,
+        }
+    }
+}
+
 impl<T> Lenient<T> {
     const fn missing() -> Self {
         Self::Other(IgnoredAny)
@@ -118,8 +130,7 @@ pub(super) fn among(folder: &Path, jsons: &[&PathBuf]) -> Result<Option<PathBuf>
 
 /// Reads the annotations and finds the folder of pictures.
 pub(super) fn open(path: &Path, images: Option<&Path>, faults: &mut Faults) -> Result<DataSet> {
-    let file = File::open(path).map_err(Error::file("read", path))?;
-    let coco: Coco = serde_json::from_reader(BufReader::new(file))
+    let coco: Coco = serde_json::from_reader(text_file(path)?)
         .map_err(|error| Error::content(path, format!("not a COCO file with images, annotations and categories ({error})")))?;
     let folder = match images {
         Some(folder) => folder.to_owned(),
@@ -134,12 +145,14 @@ pub(super) fn open(path: &Path, images: Option<&Path>, faults: &mut Faults) -> R
     }
     let mut positions = HashMap::with_capacity(coco.images.len());
     let mut pictures = Vec::with_capacity(coco.images.len());
-    for Image { id, file_name } in coco.images {
+    for image in coco.images {
+        let size = image.size();
+        let Image { id, file_name, .. } = image;
         if let Some(twice) = positions.insert(id, pictures.len()) {
             let first: &Annotated = &pictures[twice];
             return Err(Error::content(path, format!("`{file_name}` and `{}` have the same image id", first.path.display())));
         }
-        pictures.push(Annotated::file(folder.join(file_name), Vec::new()));
+        pictures.push(Annotated { path: folder.join(file_name), pixels: Pixels::File { size }, objects: Vec::new() });
     }
     for (index, annotation) in coco.annotations.into_iter().enumerate() {
         let id = annotation.id.as_ref().map_or_else(|| format!("number {}", index + 1), Id::to_string);

@@ -11,17 +11,16 @@
 //! An unscored object that has no label by the first two is there, but not to be learned from or counted. Boxes are `x`, `y`, `w`, `h`.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Annotated, Categories, DataSet, Faults, FrameAt, FrameReader, Labelled, Layout, Pixels, Place};
+use super::{Annotated, Categories, DataSet, Faults, FrameAt, FrameReader, Labelled, Layout, Pixels, Place, text_file};
 use crate::{
     Error, Result,
     geometry::BBox,
-    report::{FrameReport, ObjectReport, SCHEMA, is_track},
+    report::{FrameReport, ObjectReport, SCHEMA, TrackReport, is_track},
 };
 
 /// A line this long holds no frame of ours.
@@ -33,9 +32,10 @@ pub const UNNAMED: &str = "unnamed";
 /// What `roi_type` is where the detector says no label.
 const NO_LABEL: &str = "object";
 
-/// The frames of a file of JSON lines, one after the other, each with its line's number; a line may be none. Lines of tracks are passed over.
+/// The frames of a file of JSON lines, one after the other, each with its line's number; a line may be none. Lines of tracks and empty ones
+/// are passed over.
 pub(crate) fn frames(path: &Path, mut take: impl FnMut(usize, Result<FrameReport<'_>, serde_json::Error>) -> Result<()>) -> Result<()> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::file("read", path))?);
+    let mut reader = text_file(path)?;
     let mut line = Vec::new();
     for number in 1_usize.. {
         line.clear();
@@ -43,9 +43,15 @@ pub(crate) fn frames(path: &Path, mut take: impl FnMut(usize, Result<FrameReport
         if read == 0 {
             break;
         }
-        if !is_track(&line) {
-            take(number, serde_json::from_slice(&line))?;
+        if line.trim_ascii().is_empty() || is_track(&line) {
+            continue;
         }
+        let frame: Result<FrameReport<'_>, serde_json::Error> = serde_json::from_slice(&line);
+        // A track's line that went through another program may be spaced in another way.
+        if frame.is_err() && serde_json::from_slice::<TrackReport<'_>>(&line).is_ok() {
+            continue;
+        }
+        take(number, frame)?;
     }
     Ok(())
 }
@@ -55,7 +61,7 @@ pub(crate) fn frames(path: &Path, mut take: impl FnMut(usize, Result<FrameReport
 /// # Errors
 /// [`Error::File`] where it cannot be read.
 pub fn source(path: &Path) -> Result<Option<PathBuf>> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::file("read", path))?);
+    let mut reader = text_file(path)?;
     let mut line = Vec::new();
     reader.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(Error::file("read", path))?;
     let frame: Option<FrameReport<'_>> = serde_json::from_slice(&line).ok();
@@ -152,6 +158,29 @@ mod tests {
             value["ood"]["nearest"] = json!(nearest);
         }
         serde_json::from_value(value).unwrap()
+    }
+
+    const FRAME: &str = r#"{"schema":"uniood.frame/1","stream_id":"a","frame_id":0,"resolution":{"width":9,"height":9},"source":"a.mp4","objects":[],"image":null,"timings_ms":{"detect":0,"encode":0,"total":0},"error":null}"#;
+
+    #[test]
+    fn frames_are_found_among_whatever_else_an_edited_file_holds() {
+        let view = json!({"frame_id": 0, "x": 0, "y": 0, "w": 1, "h": 1, "confidence": 0.5});
+        let track = json!({
+            "event": "end", "id": 1, "stream_id": "a", "schema": "uniood.track/1", "resolution": {"width": 9, "height": 9}, "roi_type": "car",
+            "frames": 1, "ood_frames": 0, "first": view, "last": view, "best": view, "ood": {"label": "unscored"},
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("drive.jsonl");
+        // A mark of byte order, ends of lines as Windows has them, empty lines, a track whose keys are in another order.
+        std::fs::write(&path, format!("\u{feff}{FRAME}\r\n\r\n{track}\n{FRAME}\n{{}}\n \n")).unwrap();
+        let mut found = Vec::new();
+        frames(&path, |number, frame| {
+            found.push((number, frame.is_ok()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, [(1, true), (4, true), (5, false)]);
+        assert_eq!(source(&path).unwrap(), Some(PathBuf::from("a.mp4")));
     }
 
     #[test]

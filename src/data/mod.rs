@@ -14,7 +14,9 @@ mod voc;
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fmt, fs,
+    fmt,
+    fs::{self, File},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -76,7 +78,10 @@ pub struct Annotated {
 #[derive(Debug, Clone)]
 pub enum Pixels {
     /// In the picture's file.
-    File,
+    File {
+        /// Its width and height, where the annotations say them: what their boxes are in.
+        size: Option<(u32, u32)>,
+    },
     /// In a frame of a video.
     Frame {
         /// The video.
@@ -112,7 +117,7 @@ pub trait FrameReader: fmt::Debug + Send + Sync {
 impl PartialEq for Pixels {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File, Self::File) => true,
+            (Self::File { size }, Self::File { size: other }) => size == other,
             (Self::Frame { video, at }, Self::Frame { video: other, at: other_at }) => at == other_at && Arc::ptr_eq(video, other),
             _ => false,
         }
@@ -226,25 +231,38 @@ impl Annotated {
     /// The picture's pixels.
     ///
     /// # Errors
-    /// What [`picture::read`] and [`FrameReader::read`] refuse; [`Error::Content`] where a frame is not of the size that is said of it.
+    /// What [`picture::read`] and [`FrameReader::read`] refuse; [`Error::Content`] where it is no file, or not of the size that is said
+    /// of it.
     pub fn read(&self) -> Result<Picture> {
-        let Pixels::Frame { video, at } = &self.pixels else { return picture::read(&self.path) };
-        let picture = video.read(*at)?;
-        let (width, height) = at.size;
-        if (picture.width, picture.height) != at.size {
-            let problem = format!(
-                "the frame is {}×{}, and the JSON lines say {width}×{height}; give the video that they were made of",
-                picture.width, picture.height
-            );
-            return Err(Error::content(&self.path, problem));
+        let (picture, said) = match &self.pixels {
+            Pixels::File { size } => (self.read_file()?, *size),
+            Pixels::Frame { video, at } => (video.read(*at)?, Some(at.size)),
+        };
+        let found = (picture.width, picture.height);
+        let Some((width, height)) = said.filter(|said| *said != found) else { return Ok(picture) };
+        let (what, who, way_out) = match self.pixels {
+            Pixels::File { .. } => {
+                ("picture, turned as its EXIF says,", "annotations", "give the one that they were made on, or take their sizes out")
+            }
+            Pixels::Frame { .. } => ("frame", "JSON lines", "give the video that they were made of"),
+        };
+        let problem = format!("the {what} is {}×{}, and the {who} say {width}×{height}; {way_out}", found.0, found.1);
+        Err(Error::content(&self.path, problem))
+    }
+
+    fn read_file(&self) -> Result<Picture> {
+        // A stranger's annotations may name a pipe or a device, which has no end.
+        let kind = fs::metadata(&self.path).map_err(Error::file("read", &self.path))?;
+        if !kind.is_file() {
+            return Err(Error::content(&self.path, "no file; the data set must name a picture file"));
         }
-        Ok(picture)
+        picture::read(&self.path)
     }
 
     /// A picture file.
     #[must_use]
     pub const fn file(path: PathBuf, objects: Vec<Labelled>) -> Self {
-        Self { path, pixels: Pixels::File, objects }
+        Self { path, pixels: Pixels::File { size: None }, objects }
     }
 }
 
@@ -285,6 +303,16 @@ impl Categories {
         self.by_name.insert(name, self.names.len() - 1);
         self.names.len() - 1
     }
+}
+
+/// A file of text, behind the mark of byte order that some editors put first.
+fn text_file(path: &Path) -> Result<BufReader<File>> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let mut reader = BufReader::new(File::open(path).map_err(Error::file("read", path))?);
+    if reader.fill_buf().map_err(Error::file("read", path))?.starts_with(MARK) {
+        reader.consume(MARK.len());
+    }
+    Ok(reader)
 }
 
 /// A folder's entries, in name order.

@@ -11,7 +11,7 @@ use std::{
 
 use roxmltree::{Document, Node};
 
-use super::{Annotated, Categories, DataSet, Faults, Labelled, Layout, PICTURES, Place, has_ending, listed};
+use super::{Annotated, Categories, DataSet, Faults, Labelled, Layout, PICTURES, Pixels, Place, has_ending, listed};
 use crate::{Error, Result, geometry::BBox};
 
 /// Longest annotation file that is read, in bytes; a picture with a thousand objects has some 300 kB.
@@ -39,9 +39,11 @@ pub(super) fn open(path: &Path, files: &[PathBuf], faults: &mut Faults) -> Resul
 }
 
 fn read(file: &Path, categories: &mut Categories, faults: &mut Faults) -> Result<Annotated> {
-    let size = fs::metadata(file).map_err(Error::file("read", file))?.len();
-    if size > LONGEST {
-        return Err(Error::content(file, format!("{size} bytes long; wanted the annotations of one picture")));
+    // Asked before it is opened: opening a pipe waits for its writer.
+    let kind = fs::metadata(file).map_err(Error::file("read", file))?;
+    if !kind.is_file() || kind.len() > LONGEST {
+        let problem = format!("no file, or one of more than {} MiB; wanted the annotations of one picture", LONGEST >> 20);
+        return Err(Error::content(file, problem));
     }
     let text = fs::read_to_string(file).map_err(Error::file("read", file))?;
     // Document types are refused, so that entities cannot grow without end.
@@ -60,7 +62,11 @@ fn read(file: &Path, categories: &mut Categories, faults: &mut Faults) -> Result
             Err(problem) => faults.add(Error::content(file, problem))?,
         }
     }
-    Ok(Annotated::file(picture(file, text_of(root, "filename"))?, objects))
+    // Some converters write sides of 0.
+    let size = root.children().find(|node| node.has_tag_name("size"));
+    let side = |name: &str| size.and_then(|size| text_of(size, name)).and_then(|text| text.parse::<u32>().ok()).filter(|side| *side > 0);
+    let size = side("width").zip(side("height"));
+    Ok(Annotated { path: picture(file, text_of(root, "filename"))?, pixels: Pixels::File { size }, objects })
 }
 
 fn object(node: Node<'_, '_>, index: usize, categories: &mut Categories) -> Result<Labelled, String> {

@@ -34,6 +34,10 @@ pub fn agreement(outputs: &[ArrayViewD<'_, f32>], mapping: &Mapping, spec: &Dete
     for (at, logits) in at.outer_iter().zip(logits.outer_iter()) {
         let own = mapping.to_frame(BBox::from_center(at[0] * width, at[1] * height, at[2] * width, at[3] * height));
         let own = own.clipped(mapping.width, mapping.height);
+        // An edge that is no number would leave it to the others how much is covered.
+        if ![own.x, own.y, own.w, own.h].iter().all(|number| number.is_finite()) {
+            continue;
+        }
         for (bbox, mut most) in boxes.iter().zip(agreement.outer_iter_mut()) {
             if own.iou(bbox) >= LEAST_IOU {
                 most.zip_mut_with(&logits, |most: &mut f32, logit| *most = most.max(1.0 / (1.0 + (-logit).exp())));
@@ -47,7 +51,7 @@ pub fn agreement(outputs: &[ArrayViewD<'_, f32>], mapping: &Mapping, spec: &Dete
 mod tests {
     use std::sync::Arc;
 
-    use ndarray::array;
+    use ndarray::{Axis, arr2, array};
 
     use super::*;
     use crate::models::{Layout, Resize, Scores};
@@ -68,9 +72,10 @@ mod tests {
             outputs: Vec::new(),
         };
         let mapping = Mapping { x: 2.0, y: 2.0, width: 200, height: 100 };
-        // In the frame: 20 to 60 across and down, twice; one beside it; one that is no number.
-        let boxes = array![[[0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2], [0.8, 0.2, 0.2, 0.2], [f32::NAN, 0.2, 0.2, 0.2]]].into_dyn();
-        let logits = array![[[0.0, -9.0], [-9.0, 3_f32.ln()], [9.0, 9.0], [9.0, 9.0]]].into_dyn();
+        // In the frame: 20 to 60 across and down, twice; one beside it; one that is nowhere, and one from 40 to 120 across alone.
+        let boxes = [[0.2; 4], [0.2; 4], [0.8, 0.2, 0.2, 0.2], [f32::NAN, 0.2, 0.2, 0.2], [0.4, f32::NAN, 0.4, 0.2]];
+        let boxes = arr2(&boxes).insert_axis(Axis(0)).into_dyn();
+        let logits = array![[[0.0, -9.0], [-9.0, 3_f32.ln()], [9.0, 9.0], [9.0, 9.0], [9.0, 9.0]]].into_dyn();
         let outputs = [boxes.view(), logits.view()];
         // IoU 1; a fifth and a little less of it; none.
         let asked = [

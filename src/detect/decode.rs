@@ -258,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn a_query_whose_best_logit_is_no_number_is_dropped() {
+        let boxes = array![[[0.5, 0.5, 0.25, 0.5], [0.25, 0.25, 0.125, 0.25]]].into_dyn();
+        for nothing in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let logits = ArrayD::from_shape_fn(vec![1, 2, 3], |at| if at[1] == 0 { nothing } else { 1.0 });
+            for (scores, classes) in [(Scores::Sigmoid, 3), (Scores::Softmax, 2)] {
+                let spec = DetectorSpec { scores, ..spec(Layout::Detr, classes) };
+                let found = super::decode(&[boxes.view(), logits.view()], &MAPPING, &spec, &loose()).unwrap();
+                assert_eq!(boxes_of(&found), [[24.0, 8.0, 16.0, 16.0]], "{nothing} {scores:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_rtdetr_row_is_a_box_between_corners_of_the_input() {
         let labels = array![[1.0, 0.0, 7.0]].into_dyn();
         let boxes = array![[[10.0, 5.0, 20.0, 15.0], [30.0, 0.0, 40.0, 8.0], [0.0, 0.0, 9.0, 9.0]]].into_dyn();

@@ -20,6 +20,8 @@ pub(super) fn decode<'a>(
     (*boxes).into_outer_iter().zip((*logits).into_outer_iter()).map(move |(at, logits)| {
         let bbox = BBox::from_center(at[0] * width, at[1] * height, at[2] * width, at[3] * height);
         let (class, logit) = super::best_class(logits.iter().take(classes).copied());
+        // Not finite, it is to be dropped with its box; a sigmoid would make a number of it.
+        let logit = if logit.is_finite() { logit } else { f32::NAN };
         let score = match scores {
             Scores::Sigmoid => 1.0 / (1.0 + (-logit).exp()),
             Scores::Softmax => {

@@ -18,6 +18,9 @@ pub(super) const YOLOX_STRIDES: [usize; 3] = [8, 16, 32];
 /// Larger inputs are no detector's, but a damaged file's.
 const MAX_SIDE: usize = 1 << 14;
 
+/// Nor is one of more pixels in all: a frame alone would take more than 200 MB, on a file's word.
+const MOST_PIXELS: usize = 1 << 24;
+
 /// More classes are no detector's either.
 const MOST_CLASSES: usize = 1 << 16;
 
@@ -91,8 +94,9 @@ impl DetectorSpec {
         let contract = Contract::of(layout, inputs, outputs).map_err(|misfit| misfit.of(model))?;
         let (width, height) = contract.sides(layout);
         let step = if layout == Layout::Yolox { YOLOX_STRIDES[2] } else { 1 };
-        if width == 0 || height == 0 || width % step != 0 || height % step != 0 || width > MAX_SIDE || height > MAX_SIDE {
-            return wrong("input", show(contract.image), format!("sides of {step} to {MAX_SIDE} pixels, multiples of {step}"));
+        if !is_picture(width, height) || width % step != 0 || height % step != 0 {
+            let wanted = format!("sides of {step} to {MAX_SIDE} pixels, multiples of {step}, at most {MOST_PIXELS} pixels in all");
+            return wrong("input", show(contract.image), wanted);
         }
 
         let (scores, classes) = match (layout, contract.outputs.as_slice()) {
@@ -204,12 +208,18 @@ fn companion(model: &Path, layout: Layout, port: &Port, width: usize, height: us
         (vec![2], [width, height].map(|side| i64::try_from(side).expect("sides are far below 2^63")).to_vec())
     } else {
         let sides = [port.shape[1].unwrap_or(height), port.shape[2].unwrap_or(width)];
-        if sides.iter().any(|side| *side == 0 || *side > MAX_SIDE) {
-            return Err(Error::model_set(model, "inputs", show(port), format!("a mask with sides of 1 to {MAX_SIDE}")));
+        if !is_picture(sides[1], sides[0]) {
+            let wanted = format!("a mask with sides of 1 to {MAX_SIDE}, at most {MOST_PIXELS} pixels in all");
+            return Err(Error::model_set(model, "inputs", show(port), wanted));
         }
         (sides.to_vec(), vec![1; sides[0] * sides[1]])
     };
     Ok(Companion { name: port.name.clone(), sides, row })
+}
+
+/// Whether a detector may look at a picture of this size.
+const fn is_picture(width: usize, height: usize) -> bool {
+    width > 0 && height > 0 && width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MOST_PIXELS
 }
 
 /// Input side where the model leaves it open; `boxes` is the number of boxes in its first output.
@@ -299,6 +309,7 @@ mod tests {
             (Layout::Yolov8, &[], &[1, 3, 640, 640], &[8400, 84], "[8400, 84]", "4+K"),
             (Layout::Yolov8, &[], &[1, 3, 640, 640], &[1, 1 << 40, 1 << 41], "1099511627776", "4+K"),
             (Layout::Yolov8, &[], &[1, 3, 1 << 40, 640], &[1, 84, 8400], "1099511627776", "pixels"),
+            (Layout::Yolov8, &[], &[1, 3, 1 << 14, 1 << 14], &[1, 84, 8400], "[1, 3, 16384, 16384]", "16777216 pixels in all"),
             (Layout::Detr, &[], &[1, 3, 640, 640], &[1, 84, 8400], "output f32[1, 84, 8400]", "pred_boxes"),
             (Layout::Rtdetr, &[], &[1, 3, 640, 640], &[1, 84, 8400], "images f32[1, 3, 640, 640]", "orig_target_sizes"),
         ] {
@@ -363,6 +374,8 @@ mod tests {
         let mask = masked(&[0, 64, 32]).unwrap().companion.unwrap();
         assert!(mask.sides == [64, 32] && mask.row.len() == 2048 && mask.row.iter().all(|one| *one == 1));
         assert_eq!(masked(&[0, 0, 0]).unwrap().companion.unwrap().sides, [640, 640]);
-        assert!(masked(&[0, 1 << 40, 1 << 40]).unwrap_err().to_string().contains("a mask with sides"));
+        for side in [1 << 40, 1 << 14] {
+            assert!(masked(&[0, side, side]).unwrap_err().to_string().contains("a mask with sides"));
+        }
     }
 }

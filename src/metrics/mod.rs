@@ -225,7 +225,14 @@ impl StreamMetrics {
 impl Drop for StreamMetrics {
     fn drop(&mut self) {
         let families = self.endpoint.families();
-        lock(&families.rates).remove(&self.stream);
+        {
+            let mut rates = lock(&families.rates);
+            // The map's, and this one's own: else a stream of the same name goes on.
+            if Arc::strong_count(&self.rate) > 2 {
+                return;
+            }
+            rates.remove(&self.stream);
+        }
         families.fps.remove(&self.label());
         families.up.remove(&self.label());
         for queue in QUEUES {
@@ -249,4 +256,20 @@ impl fmt::Debug for StreamMetrics {
 /// What the locks guard is whole after every statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_present_state_of_a_stream_goes_with_the_last_of_its_name() {
+        let endpoint = Endpoint::open("127.0.0.1:0").unwrap();
+        let is_there = || endpoint.families().text().contains("uniood_stream_fps{stream=\"cam\"}");
+        let (first, second) = (endpoint.stream("cam"), endpoint.stream("cam"));
+        drop(first);
+        assert!(is_there());
+        drop(second);
+        assert!(!is_there());
+    }
 }

@@ -1,9 +1,10 @@
 //! A Hugging Face CLIP folder's `config.json` and `preprocessor_config.json`.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::Deserialize;
 
+use super::read_text;
 use crate::{Error, Result};
 
 /// Largest g: attention costs g⁴, the largest published CLIP has 24.
@@ -240,6 +241,6 @@ impl ClipConfig {
 }
 
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let text = read_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::content(path, format!("not the JSON that was wanted: {error}")))
 }

@@ -38,6 +38,9 @@ pub const SCHEMA: &str = "uniood.models/1";
 /// The manifest's file name.
 pub const MANIFEST: &str = "uniood.json";
 
+/// Longest text file of a set that is read, in bytes; a CLIP's `tokenizer.json` has some 4 MB.
+const LONGEST_TEXT: u64 = 64 << 20;
+
 /// `uniood.json`, as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,7 +177,7 @@ impl ModelSet {
     /// [`Error::File`] for what is missing, [`Error::Content`] or [`Error::ModelSet`] for what does not fit.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(MANIFEST);
-        let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+        let text = read_text(&path)?;
         let manifest: Manifest =
             serde_json::from_str(&text).map_err(|error| Error::content(&path, format!("not a model set manifest: {error}")))?;
         manifest.check(&path)?;
@@ -258,6 +261,23 @@ impl Manifest {
     }
 }
 
+/// A text file of a set, whole, without the mark of byte order that some editors put first.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read, [`Error::Content`] where it is no file, or longer than any that is meant.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    // Asked before it is opened: opening a pipe waits for its writer, and a device has no end.
+    let kind = fs::metadata(path).map_err(Error::file("read", path))?;
+    if !kind.is_file() || kind.len() > LONGEST_TEXT {
+        return Err(Error::content(path, format!("no file, or one of more than {} MiB; fetch it again", LONGEST_TEXT >> 20)));
+    }
+    let mut text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
+}
+
 /// A class list must name at least one class, none empty, none twice.
 ///
 /// # Errors
@@ -328,6 +348,19 @@ mod tests {
             let error = open(|manifest| manifest[key] = value.clone()).unwrap_err().to_string();
             assert!(error.contains(sentence), "{key}: {value}: {error}");
         }
+    }
+
+    #[test]
+    fn texts_are_read_without_a_mark_of_byte_order_and_only_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text");
+        fs::write(&path, "\u{feff}{}\r\n").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "{}\r\n");
+        for other in [dir.path(), Path::new("/dev/zero")] {
+            assert!(read_text(other).unwrap_err().to_string().contains("no file"));
+        }
+        fs::File::create(&path).unwrap().set_len(LONGEST_TEXT + 1).unwrap();
+        assert!(read_text(&path).unwrap_err().to_string().contains("64 MiB"));
     }
 
     proptest! {

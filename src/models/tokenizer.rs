@@ -5,7 +5,10 @@
 
 mod files;
 
-use std::path::{Path, PathBuf};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
 
 use ndarray::{Array1, Array2, ArrayRef1};
 
@@ -41,10 +44,8 @@ impl Tokenizer {
     pub fn open(dir: &Path, config: &TextConfig) -> Result<Self> {
         let special = SpecialTokens::read(dir)?;
         let (path, pipeline) = files::pipeline(dir, &special)?;
-        let mut bpe: tokenizers::Tokenizer = pipeline
-            .to_string()
-            .parse()
-            .map_err(|error| Error::content(&path, format!("not a tokenizer: {error}; fetch the CLIP folder again")))?;
+        let mut bpe = caught(|| pipeline.to_string().parse::<tokenizers::Tokenizer>())
+            .map_err(|problem| Error::content(&path, format!("not a tokenizer: {problem}; fetch the CLIP folder again")))?;
         // Both are a caller's choice; a folder may carry the choice of whoever saved it.
         bpe.with_padding(None);
         bpe.with_truncation(None).map_err(|error| Error::content(&path, error.to_string()))?;
@@ -101,8 +102,8 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Classes`] for a text the tokenizer refuses.
     pub fn ids(&self, text: &str) -> Result<Vec<i64>> {
-        let encoding =
-            self.bpe.encode_fast(text, true).map_err(|error| Error::Classes(format!("`{text}` cannot be tokenized: {error}")))?;
+        let encoding = caught(|| self.bpe.encode_fast(text, true))
+            .map_err(|problem| Error::Classes(format!("`{text}` cannot be tokenized: {problem}; fetch the CLIP folder again")))?;
         Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
     }
 
@@ -126,11 +127,19 @@ impl Tokenizer {
     }
 }
 
+/// What the tokenizers crate does. It takes files at their word, and panics on some that nobody means: a template that names a token
+/// which is not there, merges that are shorter than their prefix.
+fn caught<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| "its steps do not go together".to_owned())?;
+    done.map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::models::ClipConfig;
     use proptest::prelude::*;
+    use serde_json::{Value, json};
     use std::fs;
 
     const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/quick_gelu_g7/clip");
@@ -214,6 +223,25 @@ mod tests {
         let other_end = TextConfig { eos_token_id: 49407, ..config() };
         let error = Tokenizer::open(Path::new(CASE), &other_end).unwrap().encode(&["car"]).unwrap_err().to_string();
         assert!(error.contains("eos_token_id 49407"), "{error}");
+    }
+
+    #[test]
+    fn steps_that_do_not_go_together_are_an_error_and_no_panic() {
+        let dir = copy_without(&[]);
+        let path = dir.path().join("tokenizer.json");
+        let sound: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let single = json!([{"SpecialToken": {"id": "gone", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]);
+        for (part, key, value) in [
+            ("", "post_processor", json!({"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": {}})),
+            ("", "pre_tokenizer", json!({"type": "FixedLength", "length": 0})),
+            ("/model", "continuing_subword_prefix", json!("longer than any token is")),
+        ] {
+            let mut broken = sound.clone();
+            broken.pointer_mut(part).unwrap()[key] = value;
+            fs::write(&path, broken.to_string()).unwrap();
+            let error = Tokenizer::open(dir.path(), &config()).and_then(|tokenizer| tokenizer.encode(&["car"])).unwrap_err().to_string();
+            assert!(error.contains("do not go together") && error.contains("fetch the CLIP folder again"), "{key}: {error}");
+        }
     }
 
     #[test]

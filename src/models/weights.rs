@@ -16,10 +16,15 @@ use ndarray::{Array, ArrayD, Dimension, IxDyn};
 use safetensors::Dtype;
 use serde::Deserialize;
 
+use super::read_text;
 use crate::{Error, Result};
 
 /// Longest header that is read, in bytes; that of a CLIP is some 50 kB.
 const LONGEST_HEADER: u64 = 16 << 20;
+
+/// A CLIP folder's weights, in one file or in shards that the other names.
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Sides a tensor may have.
 const MOST_SIDES: usize = 8;
@@ -59,9 +64,42 @@ struct Entry {
     data_offsets: (u64, u64),
 }
 
+/// Which shard each tensor lies in.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// The files that a CLIP folder's weights lie in: one, or the index and its shards.
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let Some((path, index)) = Index::read(dir)? else { return Ok(vec![dir.join(SINGLE)]) };
+    let shards = index.shards().into_iter().map(|shard| dir.join(shard));
+    Ok(std::iter::once(path).chain(shards).collect())
+}
+
+impl Index {
+    /// A folder's index and where it is; none where the weights are one file.
+    fn read(dir: &Path) -> Result<Option<(PathBuf, Self)>> {
+        let path = dir.join(INDEX);
+        if dir.join(SINGLE).exists() || !path.exists() {
+            return Ok(None);
+        }
+        let index: Self =
+            serde_json::from_str(&read_text(&path)?).map_err(|error| Error::content(&path, format!("not a shard index: {error}")))?;
+        if index.weight_map.is_empty() {
+            return Err(Error::model_set(&path, "weight_map", "empty", "the names of tensors and their files"));
+        }
+        let leads_out = |shard: &str| shard.contains(['/', '\\']) || shard == ".." || shard.is_empty();
+        if let Some(shard) = index.weight_map.values().find(|shard| leads_out(shard)) {
+            return Err(Error::model_set(&path, "weight_map", format!("`{shard}`"), "file names beside the index"));
+        }
+        Ok(Some((path, index)))
+    }
+
+    /// The shards' names, each once.
+    fn shards(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
 }
 
 impl Weights {
@@ -70,31 +108,18 @@ impl Weights {
     /// # Errors
     /// [`Error::File`] where nothing is there, [`Error::Content`] where a file is truncated or no safetensors.
     pub fn open_folder(dir: &Path) -> Result<Self> {
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
-        if single.exists() || !index.exists() {
-            return Self::open(&single);
-        }
-        let text = fs::read_to_string(&index).map_err(Error::file("read", &index))?;
-        let map: Index = serde_json::from_str(&text).map_err(|error| Error::content(&index, format!("not a shard index: {error}")))?;
-        let shards: BTreeSet<&String> = map.weight_map.values().collect();
-        if shards.is_empty() {
-            return Err(Error::model_set(&index, "weight_map", "empty", "the names of tensors and their files"));
-        }
+        let Some((path, index)) = Index::read(dir)? else { return Self::open(&dir.join(SINGLE)) };
         let mut weights = Self { files: Vec::new(), tensors: BTreeMap::new(), metadata: HashMap::new() };
-        for shard in shards {
-            if shard.contains(['/', '\\']) || shard == ".." || shard.is_empty() {
-                return Err(Error::model_set(&index, "weight_map", format!("`{shard}`"), "file names beside the index"));
-            }
+        for shard in index.shards() {
             weights.add(&dir.join(shard))?;
         }
-        if let Some(missing) = map.weight_map.keys().find(|name| !weights.tensors.contains_key(*name)) {
-            return Err(Error::model_set(
-                &index,
-                missing.clone(),
-                "in none of the shards",
-                "in the shard the index names; fetch the shards again",
-            ));
+        // One of the same name in another shard would have taken its place.
+        let is_read = |(name, shard): &(&String, &String)| {
+            weights.tensors.get(*name).is_some_and(|slot| weights.files[slot.file].0 == dir.join(shard))
+        };
+        if let Some((name, shard)) = index.weight_map.iter().find(|entry| !is_read(entry)) {
+            let found = format!("not in `{shard}` alone");
+            return Err(Error::model_set(&path, name.clone(), found, "in the shard the index names; fetch the shards again"));
         }
         Ok(weights)
     }

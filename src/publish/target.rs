@@ -67,7 +67,9 @@ impl FromStr for Target {
             #[cfg(not(feature = "kafka"))]
             "kafka" => return Err(wrong("this build has no Kafka, build it with `--features kafka`")),
             "kafkas" | "kafka+ssl" => {
-                return Err(wrong("this version has no TLS to Kafka; put a local listener or a TLS tunnel in between"));
+                return Err(wrong(
+                    "this version has no TLS to Kafka; give the brokers a plaintext listener for this machine, or put a proxy in between that rewrites their addresses",
+                ));
             }
             _ => return Err(wrong("there is no such broker")),
         };

@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, authorities::authorities};
 
 /// A client that trusts the authorities in the PEM file `ca`, or else the system's.
 ///
@@ -38,15 +38,9 @@ fn named(file: &Path) -> Result<RootCertStore> {
 }
 
 fn systems() -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
+    let found = authorities().map_err(|problem| Error::Setting(format!("{problem}, or name the broker's authority (--publish-ca)")))?;
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
-        return Err(Error::Setting(format!(
-            "the system has no certificates of authorities{why}; install the package ca-certificates, or name the broker's authority (--publish-ca)"
-        )));
-    }
+    roots.add_parsable_certificates(found);
     Ok(roots)
 }
 

@@ -46,10 +46,12 @@ pub(super) fn fetch(
     }
     let mut part = Part::open(&blob, wanted, watch)?;
     watch(News::File { path: wanted.path, bytes: wanted.size, there: part.there })?;
+    // What was there before and had to be fetched anew is no progress: a server may do that to us for ever.
+    let mut furthest = part.there;
     while part.there < wanted.size {
-        let before = part.there;
         if let Err(fault) = part.go_on(client, wanted, &refused, watch) {
-            if part.there.saturating_sub(before) >= PROGRESS {
+            if part.there.saturating_sub(furthest) >= PROGRESS {
+                furthest = part.there;
                 patience.encourage();
             }
             patience.wait(fault, watch)?;

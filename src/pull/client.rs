@@ -12,7 +12,7 @@ use ureq::{
 };
 
 use super::{News, TICK, Watch, fault::Fault};
-use crate::{Error, Result};
+use crate::{Error, Result, authorities::authorities};
 
 /// Redirects that are followed for one request.
 const MOST_REDIRECTS: usize = 10;
@@ -67,6 +67,12 @@ impl Client {
             Some("http") => false,
             _ => return Err(wrong()),
         };
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            // Sentences name the endpoint, and a log is no place for a password.
+            return Err(Error::Setting(
+                "HF_ENDPOINT holds a user or a password; wanted the address alone, and a token in HF_TOKEN".to_owned(),
+            ));
+        }
         let token = token.map(|token| {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| Error::Setting("the token of the hub (HF_TOKEN, or its file) holds what no token does".to_owned()))?;
@@ -231,14 +237,9 @@ fn wait(from: &Receiver<Piece>, watch: &mut Watch<'_>) -> Result<Option<Piece>> 
 
 /// The system's certificate authorities; where there are none, only plain http can be had.
 fn tls(needed: bool) -> Result<TlsConfig> {
-    let found = rustls_native_certs::load_native_certs();
-    if needed && found.certs.is_empty() {
-        return Err(Error::Hub(
-            "this machine has no certificate authorities, without which https is not to be trusted; install ca-certificates, or set SSL_CERT_FILE"
-                .to_owned(),
-        ));
-    }
-    let certificates: Vec<Certificate<'static>> = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let trusted = authorities()
+        .or_else(|problem| if needed { Err(Error::Hub(format!("{problem}, or set SSL_CERT_FILE"))) } else { Ok(Vec::new()) })?;
+    let certificates: Vec<Certificate<'static>> = trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(certificates)))
         .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
@@ -310,6 +311,8 @@ mod tests {
         for endpoint in ["", "hub", "ftp://hub", "https://"] {
             assert!(matches!(Client::new(endpoint, None, timeouts), Err(Error::Setting(_))), "{endpoint}");
         }
+        let password = Client::new("https://user:secret@hub", None, timeouts).err().unwrap().to_string();
+        assert!(password.contains("HF_TOKEN") && !password.contains("secret"), "{password}");
         let token = Client::new("http://hub", Some("secret\n"), timeouts).err().unwrap().to_string();
         assert!(token.contains("HF_TOKEN") && !token.contains("secret"), "{token}");
     }

@@ -1,6 +1,6 @@
 //! Repositories in the form of transformers: which of their files are needed, and which repositories are not taken.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    models::{ClipConfig, Tokenizer},
+    models::{ClipConfig, Tokenizer, read_text},
 };
 
 const CONFIG: &str = "config.json";
@@ -96,7 +96,7 @@ pub(super) fn weights(hub: &Hub, snapshot: &Snapshot, watch: &mut Watch<'_>) -> 
 /// The licence that a repository's card names.
 pub(super) fn licence(files: &[Fetched]) -> Option<String> {
     let card = files.iter().find(|file| file.name == CARD)?;
-    licence_of(&fs::read_to_string(&card.path).ok()?)
+    licence_of(&read_text(&card.path).ok()?)
 }
 
 /// `license` of the front matter: a word, or the first of a list.
@@ -117,8 +117,11 @@ struct Index {
 
 /// The names of an index's shards, each a file beside it.
 fn shards(index: &Fetched) -> Result<BTreeSet<String>> {
-    let text = fs::read_to_string(&index.path).map_err(Error::file("read", &index.path))?;
+    let text = read_text(&index.path)?;
     let map: Index = serde_json::from_str(&text).map_err(|error| Error::content(&index.path, format!("not a shard index: {error}")))?;
+    if map.weight_map.is_empty() {
+        return Err(Error::model_set(&index.path, "weight_map", "empty", "the names of tensors and their files"));
+    }
     let sound = |name: &str| {
         name.ends_with(".safetensors") && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
@@ -134,7 +137,7 @@ fn shards(index: &Fetched) -> Result<BTreeSet<String>> {
 }
 
 fn model_type(config: &Fetched) -> Result<String> {
-    let text = fs::read_to_string(&config.path).map_err(Error::file("read", &config.path))?;
+    let text = read_text(&config.path)?;
     let config: Value = serde_json::from_str(&text).map_err(|error| Error::content(&config.path, format!("not JSON: {error}")))?;
     Ok(shown(config["model_type"].as_str().unwrap_or("none")))
 }
@@ -161,6 +164,8 @@ fn no_weights(hub: &Hub, snapshot: &Snapshot, kind: Kind) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -191,5 +196,7 @@ mod tests {
         for name in ["../x.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "..", "", "x.bin", "a?b.safetensors", ".safetensors"] {
             assert!(of(name).is_err(), "{name}");
         }
+        fs::write(&index.path, r#"{"weight_map": {}}"#).unwrap();
+        assert!(shards(&index).unwrap_err().to_string().contains("`weight_map` is empty"));
     }
 }

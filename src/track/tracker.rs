@@ -10,9 +10,12 @@ use crate::{
     vocabulary::Vocabulary,
 };
 
-/// A track that was not found for so many frames, and three looks, has ended.
+/// A track that was not found for so many frames, and in three looks, has ended.
 const MEMORY: u64 = 30;
 const LOOKS: u64 = 3;
+
+/// Where frames are left out looks are rare; so long after it was found, a track has ended all the same.
+const LONGEST: u64 = 300;
 
 /// Objects of a frame that are followed, the most confident; the best assignment takes the third power of their number.
 const MOST: usize = 256;
@@ -39,8 +42,8 @@ struct Track {
     detection: Detection,
     /// In this frame.
     found: u64,
-    /// It was not found at the last look.
-    lost: bool,
+    /// Looks since then, in which it was not.
+    missed: u64,
     scoring: Scoring,
 }
 
@@ -116,9 +119,13 @@ impl Tracker {
             // Scores against other classes say nothing about these.
             self.tracks.iter_mut().for_each(|track| track.scoring = Scoring::default());
         }
-        let memory = MEMORY.max(LOOKS.saturating_mul(settings.inference_interval.into()));
+        let longest = LONGEST.max(LOOKS.saturating_mul(settings.inference_interval.into()));
         let passed = follow.number.saturating_sub(mem::replace(&mut self.at, follow.number));
-        self.retain(&mut ended, |track| follow.number.saturating_sub(track.found) <= memory);
+        // Looks are counted too: in frames that were left out, too late or too many, nobody could have found it.
+        self.retain(&mut ended, |track| {
+            let unseen = follow.number.saturating_sub(track.found);
+            unseen <= MEMORY || track.missed < LOOKS && unseen <= longest
+        });
         for track in &mut self.tracks {
             (0..passed).for_each(|_| track.motion.advance());
         }
@@ -128,7 +135,7 @@ impl Tracker {
             None => self.carried(frame),
         };
         // Not before boxes were looked at: what should be outside by now may still show its edge.
-        self.retain(&mut ended, |track| !track.lost || Rect::cover(&track.motion.bbox(), frame.width(), frame.height()).is_some());
+        self.retain(&mut ended, |track| track.missed == 0 || Rect::cover(&track.motion.bbox(), frame.width(), frame.height()).is_some());
         self.forget_the_longest_lost(&mut ended);
         self.turns(frame, follow, most, looked, &mut objects);
         Step { objects, ended }
@@ -143,7 +150,7 @@ impl Tracker {
                 Some((Followed { detection, rect, track: None, turn: Turn::Beyond }, given))
             })
             .collect();
-        self.tracks.iter_mut().for_each(|track| track.lost = true);
+        self.tracks.iter_mut().for_each(|track| track.missed += 1);
         // Where boxes come with ids, those without are nobody's.
         let named = objects.iter().any(|(_, given)| given.is_some());
         let mut order: Vec<usize> = (0..objects.len()).filter(|&index| !named || objects[index].1.is_some()).collect();
@@ -162,12 +169,12 @@ impl Tracker {
             let detection = object.detection.clone();
             let track = if let Some(track) = track {
                 let track = &mut self.tracks[track];
-                if !track.lost {
+                if track.missed == 0 {
                     // Two boxes with one id: the second is nobody's.
                     continue;
                 }
                 track.motion.found(&detection.bbox);
-                (track.detection, track.found, track.lost) = (detection, follow.number, false);
+                (track.detection, track.found, track.missed) = (detection, follow.number, 0);
                 track
             } else {
                 let id = given.map_or_else(|| ids.next(), |given| ids.keep_clear_of(given));
@@ -175,7 +182,7 @@ impl Tracker {
                     continue;
                 }
                 let motion = Motion::new(follow.settings.method, &detection.bbox);
-                self.tracks.push(Track { id, motion, detection, found: follow.number, lost: false, scoring: Scoring::default() });
+                self.tracks.push(Track { id, motion, detection, found: follow.number, missed: 0, scoring: Scoring::default() });
                 self.tracks.last_mut().expect("it was just pushed")
             };
             object.track = Some(track.id);
@@ -190,7 +197,7 @@ impl Tracker {
             let rect = Rect::cover(&bbox, frame.width(), frame.height())?;
             Some(Followed { detection: Detection { bbox, ..track.detection.clone() }, rect, track: Some(track.id), turn: Turn::Beyond })
         };
-        let mut objects: Vec<Followed> = self.tracks.iter().filter(|track| !track.lost).filter_map(place).collect();
+        let mut objects: Vec<Followed> = self.tracks.iter().filter(|track| track.missed == 0).filter_map(place).collect();
         objects.sort_by(|a, b| b.detection.confidence.total_cmp(&a.detection.confidence));
         objects
     }
@@ -377,6 +384,24 @@ mod tests {
                 stream.follow.number = number.into();
                 assert_eq!(ids(&stream.show(&[at(10.0 + 6.0 * f32::from(number), 50.0)])), [Some(1)], "frame {number}");
             }
+        }
+    }
+
+    #[test]
+    fn only_looks_make_a_track_lost_but_for_very_long() {
+        for method in [Method::Iou, Method::Sort] {
+            let mut stream = stream(method, 1, 1);
+            (0..3).for_each(|_| drop(stream.show(&[at(100.0, 100.0)])));
+            stream.follow.number += 4 * MEMORY;
+            assert_eq!(ids(&stream.show(&[at(100.0, 100.0)])), [Some(1)]);
+            stream.follow.number += 4 * MEMORY;
+            (0..LOOKS).for_each(|_| assert!(stream.show(&[]).ended.is_empty()));
+            assert_eq!(stream.show(&[]).ended, [1]);
+
+            stream.show(&[at(100.0, 100.0)]);
+            stream.follow.number += LONGEST;
+            let step = stream.show(&[at(100.0, 100.0)]);
+            assert_eq!((ids(&step), step.ended), (vec![Some(3)], vec![2]));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A tuned model set on disk: written beside and renamed, so that there is all of it or nothing.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -114,7 +115,9 @@ fn take_over_models(models: &ModelSet, folder: &Path) -> Result<Manifest> {
             Some(DetectorManifest { file: DETECTOR.into(), ..detector.clone() })
         }
         (Some(detector), Some(path)) => {
-            let file = PathBuf::from(path.file_name().unwrap_or_default());
+            // Its own name may be one that the new set has another file of: that one would be written through it, where it comes from.
+            let free = |name: &&OsStr| ![CLIP, COMBINER, CARD, MANIFEST, calibrate::FILE].iter().any(|taken| **name == **taken);
+            let file = PathBuf::from(path.file_name().filter(free).unwrap_or(OsStr::new(DETECTOR)));
             take_over(&path, &folder.join(&file))?;
             Some(DetectorManifest { file, ..detector.clone() })
         }
@@ -236,4 +239,52 @@ fn recipe(settings: &Settings) -> String {
         Form::Paper => "paper",
     };
     format!("{recipe}; head of form {form}, {}", if settings.cnn { "with CNN" } else { "without CNN" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_detector_by_any_name_is_taken_over_and_stays_what_it_is() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/no_cnn_g4_wide");
+        for name in [COMBINER, MANIFEST, calibrate::FILE, CLIP, "nano.onnx"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (set, detector) = (dir.path().join("set"), dir.path().join("detectors").join(name));
+            for folder in [&set, &dir.path().join("detectors")] {
+                fs::create_dir(folder).unwrap();
+            }
+            fs::write(&detector, "a detector").unwrap();
+            let manifest = json!({
+                "schema": SCHEMA, "name": "test", "licence": "MIT", "clip": golden.join("clip"), "combiner": golden.join("combiner.safetensors"),
+                "classes": ["car", "bus"], "threshold": 0.1, "detector": {"file": detector},
+            });
+            fs::write(set.join(MANIFEST), manifest.to_string()).unwrap();
+            let models = ModelSet::open(&set).unwrap();
+            let calibration = Document {
+                schema: calibrate::SCHEMA.to_owned(),
+                model: "test".to_owned(),
+                fingerprint: models.fingerprint().unwrap(),
+                uniood: String::new(),
+                data: String::new(),
+                keep: 0.9,
+                objects: 10,
+                independent: None,
+                threshold: 0.5,
+                per_class: BTreeMap::new(),
+                per_stream: BTreeMap::new(),
+                quantiles: vec![0.0, 1.0],
+            };
+            let out = dir.path().join("out");
+            write_calibrated(&out, &models, &calibration).unwrap();
+            assert_eq!(fs::read(&detector).unwrap(), b"a detector", "{name}: nothing is written through another name of it");
+            let written = ModelSet::open(&out).unwrap();
+            assert_eq!(fs::read(written.detector_path().unwrap()).unwrap(), b"a detector", "{name}");
+            assert_eq!(written.calibration, Some(calibration));
+        }
+    }
 }

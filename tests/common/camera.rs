@@ -124,8 +124,8 @@ fn server(port: u16, model: &Model, wire: &Arc<AtomicU8>, sent: &Arc<AtomicU64>)
         "( videotestsrc is-live=true pattern=ball {frames} ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} ! rtph264pay name=pay0 pt=96 config-interval=1 )"
     ));
-    factory.set_shared(true);
-    factory.set_eos_shutdown(true);
+    // Neither `shared` nor `eos-shutdown`: such a media is kept until its end has come through when its last client leaves, GStreamer 1.22
+    // answers 503 to everybody else until then, and a packet that no client is left to take may hold that end back for good.
     if let Some((user, password)) = login {
         let role = gst::Structure::builder("viewer").field("media.factory.access", true).field("media.factory.construct", true).build();
         factory.add_role_from_structure(&role);

@@ -1,12 +1,11 @@
-//! What every integration test needs: where the test data are, how to skip aloud, and a watchdog.
+//! What every integration test needs: where the test data are, how to skip aloud, what Python says, and a watchdog.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-pub(crate) mod golden;
-
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::mpsc::{RecvTimeoutError, sync_channel},
     time::Duration,
 };
@@ -22,10 +21,14 @@ pub(crate) fn golden_dir() -> PathBuf {
     workspace_dir().join("tests/golden")
 }
 
-/// Larger test data beside the repository: `UNIOOD_SHARED`, or `../shared`. Where there are none, [`skip`].
-pub(crate) fn shared_dir() -> Option<PathBuf> {
+/// A part of the larger test data beside the repository (`UNIOOD_SHARED`, or `../shared`). Where it is not, says so and gives `None`.
+pub(crate) fn shared(part: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("UNIOOD_SHARED").map_or_else(|| workspace_dir().join("../shared"), PathBuf::from);
-    dir.join("data").is_dir().then_some(dir)
+    let found = Some(dir.join("data").join(part)).filter(|path| path.exists());
+    if found.is_none() {
+        skip(&format!("{part} is not there; point UNIOOD_SHARED at the test data"));
+    }
+    found
 }
 
 /// Says on stderr that the test did not run, and why.
@@ -43,6 +46,23 @@ pub(crate) fn python(modules: &[&str]) -> Option<Command> {
     }
     skip(&format!("{} cannot `{imports}`; point UNIOOD_PYTHON at a Python that can", program.display()));
     None
+}
+
+/// A script of `tests/oracle` under such a [`python`], still without arguments.
+pub(crate) fn oracle(script: &str, modules: &[&str]) -> Option<Command> {
+    let mut python = python(modules)?;
+    python.arg(workspace_dir().join("tests/oracle").join(script));
+    Some(python)
+}
+
+/// What a command that gets `input` says; its complaints are the test's.
+#[track_caller]
+pub(crate) fn answer(command: &mut Command, input: &str) -> Vec<u8> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{command:?} failed, see above");
+    output.stdout
 }
 
 /// Runs `work` on a thread of its own and fails the test when it takes longer than `limit`: a hang becomes a failure.

@@ -4,12 +4,15 @@
 use std::{
     fs,
     net::TcpStream,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+pub(crate) use authority::Authority;
 use tempfile::TempDir;
+
+#[path = "authority.rs"]
+mod authority;
 
 /// `mosquitto`; killed when dropped.
 pub(crate) struct Mosquitto {
@@ -25,7 +28,7 @@ impl Mosquitto {
 
     /// The same over TLS, with the certificate that `authority` gave to 127.0.0.1.
     pub(crate) fn start_secure(port: u16, login: Option<(&str, &str)>, authority: &Authority) -> Option<Self> {
-        let [certificate, key] = ["server.pem", "server.key"].map(|name| authority.0.path().join(name));
+        let [certificate, key] = authority.server();
         Self::serve(port, login, &format!("certfile {}\nkeyfile {}\n", certificate.display(), key.display()))
     }
 
@@ -62,30 +65,6 @@ impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-}
-
-/// Somebody who vouches for a broker on 127.0.0.1.
-pub(crate) struct Authority(TempDir);
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let openssl = |arguments: &str| {
-            let output = Command::new("openssl").args(arguments.split_whitespace()).current_dir(dir.path()).output().unwrap();
-            assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
-        openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=broker"));
-        fs::write(dir.path().join("server.ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
-        openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.pem");
-        Self(dir)
-    }
-
-    /// Its own certificate.
-    pub(crate) fn certificate(&self) -> PathBuf {
-        self.0.path().join("ca.pem")
     }
 }
 

@@ -1,6 +1,28 @@
-//! The program itself, run as a user runs it.
+//! The program itself, run as a user runs it, and GStreamer's beside it.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use crate::common::skip;
+
+/// Whether the element was built beside the program; says so where it was not.
+pub(crate) fn plugin_is_built() -> bool {
+    let built = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so").exists();
+    if !built {
+        skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+    }
+    built
+}
+
+/// Runs a pipeline of GStreamer's own to its end.
+#[track_caller]
+pub(crate) fn launch(description: &str) {
+    let output = Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "{description}: {}", String::from_utf8_lossy(&output.stderr));
+}
 
 /// `uniood` with nothing of the test's own environment that would change what it does.
 pub(crate) fn uniood<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
@@ -17,7 +39,6 @@ pub(crate) struct Ran {
 }
 
 /// Runs it to its end.
-#[allow(dead_code, reason = "each test binary uses its own part")]
 pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
     uniood(arguments).output().expect("the program starts").into()
 }

@@ -17,9 +17,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    common::skip,
     model_set::golden_set,
-    program::{Ran, uniood},
+    program::{Ran, plugin_is_built, uniood},
 };
 
 /// Nothing that is waited for takes this long, unless it hangs.
@@ -42,9 +41,7 @@ impl Run {
 
     /// On several cameras, into a folder.
     pub(crate) fn start_in(out: TempDir, addresses: &[&str], more: &[&str]) -> Option<Self> {
-        let plugin = Path::new(env!("CARGO_BIN_EXE_uniood")).with_file_name("libgstuniood.so");
-        if !plugin.exists() {
-            skip("the plugin is not built; run `cargo build --workspace` first, or `make test`");
+        if !plugin_is_built() {
             return None;
         }
         let (set, _) = golden_set("no_cnn_g4_wide");

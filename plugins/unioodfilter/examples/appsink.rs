@@ -1,7 +1,7 @@
 //! Verdicts in an application of your own: the element in a pipeline, its frames and what is said of them in an appsink.
 //!
 //! ```sh
-//! cargo run --example appsink -- VIDEO MODELS [DETECTOR]
+//! cargo run -p gst-plugin-uniood --example appsink -- VIDEO [MODELS [DETECTOR]]
 //! ```
 #![allow(clippy::print_stdout, reason = "its output is the point")]
 
@@ -14,10 +14,11 @@ use uniood::verdict::Verdict;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (video, models, detector) = match arguments.as_slice() {
-        [video, models] => (video, models, None),
-        [video, models, detector] => (video, models, Some(detector.as_str())),
+        [video] => (video, None, None),
+        [video, models] => (video, Some(models.as_str()), None),
+        [video, models, detector] => (video, Some(models.as_str()), Some(detector.as_str())),
         _ => {
-            eprintln!("usage: appsink VIDEO MODELS [DETECTOR]");
+            eprintln!("usage: appsink VIDEO [MODELS [DETECTOR]]");
             return ExitCode::from(2);
         }
     };
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(video: &Path, models: &str, detector: Option<&str>) -> Result<(), Box<dyn Error>> {
+fn run(video: &Path, models: Option<&str>, detector: Option<&str>) -> Result<(), Box<dyn Error>> {
     gst::init()?;
     // Linked in; an application may as well leave it to GST_PLUGIN_PATH.
     gstuniood::plugin_register_static()?;

@@ -81,7 +81,7 @@ pub enum Precision {
     #[enum_value(name = "32-bit floats", nick = "fp32")]
     Fp32,
     /// 16-bit floats.
-    #[enum_value(name = "16-bit floats (not in this version)", nick = "fp16")]
+    #[enum_value(name = "16-bit floats (with device=tensorrt)", nick = "fp16")]
     Fp16,
     /// 8-bit integers.
     #[enum_value(name = "8-bit integers in the image tower's layers, on a processor", nick = "int8")]

@@ -8,7 +8,10 @@ use uniood::{
     overlay::Overlay,
 };
 
-use crate::source::{colorimetry, pixel_format};
+use crate::{
+    layout,
+    source::{colorimetry, pixel_format},
+};
 
 /// Draws an answer into a frame. One without verdicts stays as it is, so that shared memory need not be copied.
 ///
@@ -17,6 +20,9 @@ use crate::source::{colorimetry, pixel_format};
 pub(crate) fn annotate(overlay: &mut Overlay, buffer: &mut gst::BufferRef, info: &VideoInfo, answer: &Answer) -> Result<()> {
     if answer.objects.is_empty() && answer.image.is_none() {
         return Ok(());
+    }
+    if !layout::rows_are_whole(buffer) {
+        return Err(Error::Frame("the buffer does not hold what its caps say".to_owned()));
     }
     let format = pixel_format(info.format()).ok_or_else(|| Error::Frame(format!("format {} is not supported", info.format())))?;
     let mut mapped = VideoFrameRef::from_buffer_ref_writable(buffer, info)

@@ -104,7 +104,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("precision", d.precision)
                 .nick("Precision")
-                .blurb("What the encoder computes in: auto (fp32), fp32, fp16 (not in this version) or int8 (on a processor)")
+                .blurb("What the encoder computes in: auto (fp32), fp32, fp16 (with device=tensorrt) or int8 (on a processor)")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("batch-size")

@@ -26,12 +26,12 @@ use super::{
     choice::{Gain, fastest, median, range},
     film, lock,
     pictures::Pictures,
-    say,
 };
 use crate::{
-    Outcome, console,
-    offline::{interrupted, watch_interrupts},
+    Outcome,
+    console::{self, say},
     settings::{Settings, Tracking},
+    signals::{self, interrupted},
 };
 
 /// Frames ahead of those that are timed: models warm up.
@@ -204,7 +204,7 @@ pub(super) struct Tuner<'a> {
 impl Tuner<'_> {
     /// Looks, says what was tried, writes what was found.
     pub(super) fn run(&self) -> Result<Outcome> {
-        watch_interrupts()?;
+        signals::watch()?;
         match self.look() {
             Ok(()) => Ok(Outcome::Done),
             Err(error) if matches!(error.downcast_ref(), Some(Error::Interrupted)) => {
@@ -241,7 +241,7 @@ impl Tuner<'_> {
         let measure = |candidates: &[Tuned]| self.measure(&pictures, frames, candidates, repeats, &bar);
 
         let (mut best, mut tried) = (given, Vec::new());
-        bar.suspend(|| say(&Row::HEAD));
+        bar.suspend(|| say(Row::HEAD));
         for (knob, others) in &knobs {
             let mut candidates = vec![best];
             candidates.extend(others.iter().map(|value| knob.set(best, *value)));
@@ -249,7 +249,7 @@ impl Tuner<'_> {
             let rates: Vec<Vec<f64>> = rounds.iter().map(|rounds| rounds.objects.clone()).collect();
             for (candidate, rounds) in candidates.iter().zip(&rounds) {
                 let trial = rounds.trial(knob.name(), knob.of(*candidate), Gain::of(&rounds.objects, &rates[0]));
-                bar.suspend(|| say(&Row(&trial)));
+                bar.suspend(|| say(Row(&trial)));
                 tried.push(trial);
             }
             best = candidates[fastest(&rates)];
@@ -262,7 +262,7 @@ impl Tuner<'_> {
         };
         bar.finish_and_clear();
         let sure = gain.is_sure();
-        say(&if sure {
+        say(if sure {
             format!(
                 "{:.3} times the objects a second of the defaults, measured beside them (spread {:.3}): {}",
                 gain.median,
@@ -296,7 +296,7 @@ impl Tuner<'_> {
         interrupted()?;
         Document { schema: SCHEMA.to_owned(), settings: all(kept), found: Some(found) }.write(&self.tuning.out)?;
         let file = self.tuning.out.display();
-        say(&format!("wrote {file}; use it as `uniood run --settings {file}` or `unioodfilter settings={file}`"));
+        say(format_args!("wrote {file}; use it as `uniood run --settings {file}` or `unioodfilter settings={file}`"));
         Ok(())
     }
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use uniood::{
     data::Faults,
     eval::{Part, VosSet, apart, open_world, vos},
 };
 
-use crate::labelled;
+use crate::{labelled, usage::usage};
 
 /// The data sets by protocol.
 #[derive(Args)]
@@ -68,20 +68,28 @@ impl Data {
                 None => None,
                 Some(Some("voc")) => Some(VosSet::Voc),
                 Some(Some("bdd")) => Some(VosSet::Bdd),
-                Some(_) => bail!("--protocol vos knows the ID sets `voc` and `bdd`; name one of them with --id"),
+                Some(_) => return Err(usage("--protocol vos knows the ID sets `voc` and `bdd`; name one of them with --id")),
             };
             return Ok(vos(root, named, classes, faults)?.1);
         }
         let sets: Vec<&Path> = match (&self.open_world, &self.id) {
             (Some(both), _) => vec![both],
-            (None, Some(_)) if self.ood.is_empty() => bail!("there is nothing unknown to tell ID from; name an OOD set with --ood"),
+            (None, Some(_)) if self.ood.is_empty() => {
+                return Err(usage("there is nothing unknown to tell ID from; name an OOD set with --ood"));
+            }
             (None, Some(id)) => std::iter::once(id).chain(&self.ood).map(PathBuf::as_path).collect(),
             (None, None) => {
-                bail!("there is no data to evaluate; give --id and --ood, --open-world, --protocol vos, or --id-scores and --ood-scores")
+                return Err(usage(
+                    "there is no data to evaluate; give --id and --ood, --open-world, --protocol vos, or --id-scores and --ood-scores",
+                ));
             }
         };
         if !self.images.is_empty() && self.images.len() != sets.len() {
-            bail!("--images was given {} times for {} sets; give one folder for each set, in their order", self.images.len(), sets.len());
+            return Err(usage(format!(
+                "--images was given {} times for {} sets; give one folder for each set, in their order",
+                self.images.len(),
+                sets.len()
+            )));
         }
         let mut opened = Vec::with_capacity(sets.len());
         for (index, set) in sets.into_iter().enumerate() {

@@ -52,6 +52,7 @@ impl Lists {
 fn read(path: &Path) -> Result<Vec<f64>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut scores = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match line.trim().parse() {
             Ok(score) => scores.push(score),

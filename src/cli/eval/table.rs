@@ -2,17 +2,19 @@
 
 use uniood::eval::{MEAN, Metrics, Row, TOLD};
 
+use crate::console::say;
+
 /// Prints rows, a table for each OOD set and run.
 pub(super) fn print(rows: &[Row]) {
     for rows in rows.chunk_by(Row::beside) {
-        line(&title(&rows[0]));
-        line(&format!("{:18}  {:^22} {:^22} {:^22} {:>7}", "", "AUROC", "FPR95", "AUPR (ID positive)", "AUPR out"));
+        say(title(&rows[0]));
+        say(format_args!("{:18}  {:^22} {:^22} {:^22} {:>7}", "", "AUROC", "FPR95", "AUPR (ID positive)", "AUPR out"));
         let widest = rows.iter().map(|row| row.metrics.auroc).fold(0.0, f64::max);
         for row in rows {
             let Metrics { auroc, fpr95, aupr_in, aupr_out, .. } = row.metrics;
             let of = row.intervals;
             let best = if auroc >= widest { '*' } else { ' ' };
-            line(&format!(
+            say(format_args!(
                 "{:18}{best} {} {} {} {:7.2}",
                 row.method,
                 cell(auroc, of.map(|of| of.auroc)),
@@ -23,9 +25,9 @@ pub(super) fn print(rows: &[Row]) {
         }
         for row in rows.iter().filter(|row| row.metrics.tied > TOLD) {
             let tied = row.metrics.tied * 100.0;
-            line(&format!("{}: {tied:.1} % of one kind stand exactly at the threshold, so that FPR95 is coarse", row.method));
+            say(format_args!("{}: {tied:.1} % of one kind stand exactly at the threshold, so that FPR95 is coarse", row.method));
         }
-        line("");
+        say("");
     }
 }
 
@@ -42,9 +44,4 @@ fn cell(value: f64, interval: Option<[f64; 2]>) -> String {
     let [low, high] = interval.unwrap_or([f64::NAN; 2]).map(|end| end * 100.0);
     let range = if low.is_nan() { String::new() } else { format!("[{low:5.2}, {high:6.2}]") };
     format!("{:6.2} {range:15}", value * 100.0)
-}
-
-#[expect(clippy::print_stdout, reason = "these lines are the result")]
-pub(super) fn line(line: &str) {
-    println!("{line}");
 }

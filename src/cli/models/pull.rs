@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
-use clap::{Args, error::ErrorKind};
+use anyhow::Result;
+use clap::Args;
 use indicatif::{DecimalBytes, ProgressBar};
 use serde_json::{Value, json};
 use uniood::{
@@ -19,10 +19,11 @@ use uniood::{
     vocabulary::parse_classes,
 };
 
-use super::say;
 use crate::{
-    Outcome, console,
-    offline::{interrupted, watch_interrupts},
+    Outcome,
+    console::{self, say},
+    signals::{self, interrupted},
+    usage::usage,
 };
 
 /// Without a bar, a large file is told of again after this long.
@@ -64,7 +65,7 @@ impl Pull {
     pub(super) fn run(self) -> Result<Outcome> {
         let wanted = self.wanted()?;
         let hub = Hub::from_environment()?.with_attempts(self.attempts);
-        watch_interrupts()?;
+        signals::watch()?;
         let mut shown = Shown::default();
         let pulled = pull(&hub, &wanted, &self.out, &mut |news| {
             shown.show(news);
@@ -79,43 +80,36 @@ impl Pull {
             pulled => pulled?,
         };
         if self.json {
-            say(&self.document(&pulled).to_string());
+            say(self.document(&pulled));
         } else {
             self.lines(&wanted, &pulled);
         }
         Ok(Outcome::Done)
     }
 
-    /// What was typed, as what is meant; what cannot be meant ends the program as clap ends it for what it finds wrong itself.
+    /// What was typed, as what is meant; what cannot be meant is wrong usage.
     fn wanted(&self) -> Result<Wanted> {
         let name = match (&self.name, self.out.file_name()) {
             (Some(name), _) => name.clone(),
             (None, Some(name)) => name.to_string_lossy().into_owned(),
-            (None, None) => bail!("--out {} has no name of its own; name a folder that is not there yet", self.out.display()),
+            (None, None) => {
+                return Err(usage(format!("--out {} has no name of its own; name a folder that is not there yet", self.out.display())));
+            }
         };
         let classes = self.classes.as_deref().map(parse_classes).transpose()?;
         if let Some(entry) = catalog::find(&self.what) {
             if self.revision.is_some() {
-                usage(ErrorKind::ArgumentConflict, &format!("--revision is for a repository; the set `{}` has its own", entry.name));
+                return Err(usage(format!("--revision is for a repository; the set `{}` has its own", entry.name)));
             }
             return Ok(entry.wanted(&name, classes)?);
         }
         if !self.what.contains('/') {
             let names = ENTRIES.map(|entry| entry.name).join(", ");
-            usage(
-                ErrorKind::InvalidValue,
-                &format!("there is no set `{}`; there are {names}, and repositories of the hub as owner/name", self.what),
-            );
+            return Err(usage(format!("there is no set `{}`; there are {names}, and repositories of the hub as owner/name", self.what)));
         }
-        let repository: RepositoryId = match self.what.parse() {
-            Ok(repository) => repository,
-            Err(error) => usage(ErrorKind::InvalidValue, &error.to_string()),
-        };
+        let repository: RepositoryId = self.what.parse().map_err(|error: Error| usage(error.to_string()))?;
         let Some(classes) = classes else {
-            usage(
-                ErrorKind::MissingRequiredArgument,
-                "a repository has no classes of its own; name them with --classes car,bus,… or a file",
-            )
+            return Err(usage("a repository has no classes of its own; name them with --classes car,bus,… or a file"));
         };
         let clip = Source { repository, revision: self.revision.clone().unwrap_or_default(), licence: None };
         Ok(Wanted::clip(&name, clip, classes, UNCALIBRATED))
@@ -127,8 +121,8 @@ impl Pull {
             Some(layout) => format!("detector {layout}"),
             None => "no detector".to_owned(),
         };
-        say(&format!("{out}: {} classes, plain CLIP, {detector}", wanted.classes.len()));
-        say(&format!(
+        say(format_args!("{out}: {} classes, plain CLIP, {detector}", wanted.classes.len()));
+        say(format_args!(
             "its threshold {} is a place to start from; `uniood calibrate DATA --models {out}` sets one that is measured",
             wanted.threshold
         ));
@@ -146,18 +140,14 @@ impl Pull {
     }
 }
 
-fn usage(kind: ErrorKind, sentence: &str) -> ! {
-    Pull::augment_args(clap::Command::new("uniood models pull")).error(kind, sentence).exit()
-}
-
 /// What can be pulled, for `uniood models list`.
 pub(super) fn list() {
     say("\nTo be pulled (uniood models pull NAME --out DIR), licences of the weights:");
     for Entry { name, clip, detector, classes, .. } in &ENTRIES {
-        say(&format!("{name}\n  classes   {}", classes.join(", ")));
+        say(format_args!("{name}\n  classes   {}", classes.join(", ")));
         for (role, model) in [("clip", clip), ("detector", detector)] {
             let size = model.bytes.map_or_else(|| "size not known here".to_owned(), |bytes| DecimalBytes(bytes).to_string());
-            say(&format!("  {role:9} {}, {}, {size}, {}", model.name, model.repository, model.licence));
+            say(format_args!("  {role:9} {}, {}, {size}, {}", model.name, model.repository, model.licence));
         }
     }
 }

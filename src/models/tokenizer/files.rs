@@ -1,14 +1,11 @@
 //! A CLIP folder's tokenizer files, brought to the form of `tokenizer.json`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result};
+use crate::{Error, Result, models::read_text};
 
 /// What a CLIP folder that does not name its special tokens means by them.
 const START: &str = "<|startoftext|>";
@@ -27,7 +24,7 @@ pub(super) fn pipeline(dir: &Path, special: &SpecialTokens) -> Result<(PathBuf, 
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path, wanted: &str) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let text = read_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::content(path, format!("not {wanted}: {error}; fetch the CLIP folder again")))
 }
 
@@ -68,7 +65,7 @@ impl SpecialTokens {
 fn from_vocab_and_merges(dir: &Path, special: &SpecialTokens) -> Result<Value> {
     let (vocab_path, merges_path) = (dir.join("vocab.json"), dir.join("merges.txt"));
     let vocab: Map<String, Value> = read_json(&vocab_path, "a map from token to id")?;
-    let text = fs::read_to_string(&merges_path).map_err(Error::file("read", &merges_path))?;
+    let text = read_text(&merges_path)?;
     let mut merges = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty()) {
         let pair = line.split_once(' ').ok_or_else(|| {

@@ -64,13 +64,15 @@ pub(crate) struct Score {
 pub(super) struct Flow {
     pub(super) lane: Arc<Lane<Item>>,
     pub(super) result: Result<gst::FlowSuccess, gst::FlowError>,
+    /// EOS has come in: nobody pushes any more, and so nobody would see why the flow stops.
+    pub(super) ended: bool,
 }
 
 impl Default for Flow {
     fn default() -> Self {
         let lane = Lane::new(Limit { items: 1, bytes: 0 });
         lane.close();
-        Self { lane: Arc::new(lane), result: Err(gst::FlowError::Flushing) }
+        Self { lane: Arc::new(lane), result: Err(gst::FlowError::Flushing), ended: false }
     }
 }
 
@@ -226,6 +228,10 @@ impl Score {
 
     /// The pads are inactive. The engine stays for the next start, the counts for whoever asks.
     fn stop(&self) {
+        if let Some(running) = self.running() {
+            // Else a batch that waits until it is full would keep frames that nobody waits for, and upstream's pool its buffers.
+            running.stream.flush();
+        }
         *lock(&self.snapshot) = None;
         *lock(&self.stream) = Stream::default();
         *lock(&self.telling) = None;

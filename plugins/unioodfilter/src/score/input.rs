@@ -226,7 +226,7 @@ impl Score {
     pub(super) fn reopen(&self) -> Arc<Lane<Item>> {
         let limit = self.running().map_or(Limit { items: 4, bytes: usize::MAX }, |running| running.limit);
         let lane = Arc::new(Lane::new(limit));
-        *lock(&self.flow) = Flow { lane: Arc::clone(&lane), result: Ok(gst::FlowSuccess::Ok) };
+        *lock(&self.flow) = Flow { lane: Arc::clone(&lane), result: Ok(gst::FlowSuccess::Ok), ended: false };
         lane
     }
 
@@ -257,10 +257,14 @@ impl Score {
 
     fn queue_event(&self, event: gst::Event) -> Flows {
         let is_eos = event.type_() == gst::EventType::Eos;
-        let lane = self.lane().inspect_err(|why| {
-            // Nobody pushes after EOS, so nobody would see the result of the last push.
-            if is_eos && matches!(why, gst::FlowError::NotLinked | gst::FlowError::NotNegotiated) {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("streaming stopped, reason {why}"));
+        let lane = {
+            let mut flow = lock(&self.flow);
+            flow.ended = is_eos && flow.result.is_ok() || flow.ended && event.type_() != gst::EventType::StreamStart;
+            flow.result.map(|_| Arc::clone(&flow.lane))
+        };
+        let lane = lane.inspect_err(|why| {
+            if is_eos {
+                self.say_stopped(*why);
             }
         })?;
         let running = self.running();
@@ -273,6 +277,13 @@ impl Score {
         let before_waiting = || running.iter().for_each(|running| running.before_waiting());
         lane.push(Item::Event(event), 0, before_waiting).map_err(|Aborted| self.refusal())?;
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Says why the flow stopped, where EOS has come in and so no result of a push will: as a `queue` does.
+    pub(super) fn say_stopped(&self, why: gst::FlowError) {
+        if !matches!(why, gst::FlowError::Flushing | gst::FlowError::Eos) {
+            gst::element_imp_error!(self, gst::StreamError::Failed, ("streaming stopped, reason {why}"));
+        }
     }
 
     /// Waits until everything queued so far has gone downstream.

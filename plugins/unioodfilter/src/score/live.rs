@@ -152,7 +152,7 @@ impl Score {
 
     /// Opens the engine, or keeps the one of the last start where nothing it is made of has changed.
     pub(super) fn open(&self) -> Result<()> {
-        let settings = lock(&self.settings).clone();
+        let mut settings = lock(&self.settings).clone();
         settings.tracking()?;
         settings.events()?;
         let key = settings.engine_key()?;
@@ -173,15 +173,25 @@ impl Score {
             }
             running
         };
-        let vocabulary = vocabulary(running.engine(), &settings)?;
+        let mut texts = vocabulary(running.engine(), &settings)?;
         let stream_id = self.stream_id(&settings);
         let metrics = match filled(settings.metrics.as_deref()) {
             Some(address) => Some(Arc::new(Endpoint::open(address)?.stream(&stream_id))),
             None => None,
         };
         *lock(&self.latency) = Latency::new(running.batch_timeout);
-        *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&settings, &running, vocabulary, stream_id, metrics)?));
-        *lock(&self.running) = Some(running);
+        *lock(&self.running) = Some(Arc::clone(&running));
+        // What may change while frames flow may have changed while models were loaded. From the snapshot on, `set` applies it.
+        loop {
+            let now = lock(&self.settings);
+            if now.classes == settings.classes {
+                *lock(&self.snapshot) = Some(Arc::new(Snapshot::new(&now, &running, texts, stream_id, metrics)?));
+                break;
+            }
+            settings = now.clone();
+            drop(now);
+            texts = vocabulary(running.engine(), &settings)?;
+        }
         self.schedule();
         Ok(())
     }

@@ -110,6 +110,10 @@ impl Score {
             {
                 gst::debug!(CAT, imp = self, "streaming stops: {why}");
                 self.abort(why);
+                let ended = lock(&self.flow).ended;
+                if ended {
+                    self.say_stopped(why);
+                }
             }
             // Only asks the task to pause; it is stopped by whoever closed the lane, or at the next flush.
             if self.srcpad.pause_task().is_err() {

@@ -7,10 +7,10 @@ use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 use gstuniood::OodMeta;
 use uniood::{
     tuned::{Document, SCHEMA, Tuned},
-    verdict::{Reason, Scored, Verdict},
+    verdict::{Reason, Verdict},
 };
 
-use crate::support::{HANG, ModelSet, Rig, completes_within, filter, first_error, info, init, picture};
+use crate::support::{HANG, ModelSet, Rig, completes_within, filter, info, init, picture, refusal, scored};
 
 const REGIONS: u32 = 3;
 
@@ -37,12 +37,8 @@ fn verdicts(rig: &Rig, info: &VideoInfo) -> Vec<Verdict> {
     meta.objects.iter().map(|object| object.verdict.clone()).collect()
 }
 
-fn scored(verdicts: &[Verdict]) -> Vec<&Scored> {
-    verdicts.iter().map(|verdict| if let Verdict::Scored(scored) = verdict { scored } else { panic!("unscored: {verdict:?}") }).collect()
-}
-
 fn omegas(verdicts: &[Verdict]) -> Vec<f32> {
-    scored(verdicts).iter().map(|scored| scored.omega).collect()
+    verdicts.iter().map(|verdict| scored(verdict).omega).collect()
 }
 
 #[test]
@@ -69,7 +65,7 @@ fn a_shortlist_and_the_number_of_objects_change_between_two_frames() {
     completes_within(HANG, || {
         let (rig, info) = crowd();
         let classes = |verdicts: &[Verdict]| -> Vec<usize> {
-            scored(verdicts).iter().map(|scored| scored.omegas.as_ref().map_or(0, Vec::len)).collect()
+            verdicts.iter().map(|verdict| scored(verdict).omegas.as_ref().map_or(0, Vec::len)).collect()
         };
         assert_eq!(classes(&verdicts(&rig, &info)), [5; 3]);
         rig.filter.set_property("shortlist", 2_u32);
@@ -103,15 +99,6 @@ fn what_the_engine_is_made_of_is_taken_at_the_next_start_and_what_flows_stays_as
         rig.start(&info);
         assert_ne!(omegas(&verdicts(&rig, &info)), before);
     });
-}
-
-/// The sentence with which a start fails; `None` where it does not.
-fn refusal(filter: &gst::Element) -> Option<String> {
-    let bus = gst::Bus::new();
-    filter.set_bus(Some(&bus));
-    let sentence = filter.set_state(gst::State::Paused).is_err().then(|| first_error(&bus));
-    filter.set_state(gst::State::Null).unwrap();
-    sentence
 }
 
 #[test]
@@ -155,5 +142,31 @@ fn a_file_of_settings_says_what_was_not_set_and_a_wrong_one_fails_the_start() {
         wrong(r#"{"schema":"uniood.settings/1","settings":{"batch-size":0}}"#, "`batch-size` is 0");
         let missing = named(&|filter| filter.set_property("settings", Path::new("/no/such/settings.json").to_str()));
         assert!(refusal(&missing).unwrap().contains("/no/such/settings.json"));
+    });
+}
+
+#[test]
+fn what_is_set_while_models_are_loaded_counts_from_the_first_frame_on() {
+    completes_within(HANG, || {
+        let filter = filter(&ModelSet::golden());
+        filter.set_property("device", "auto");
+        let rig = Rig::new(filter);
+        rig.src.set_active(false).unwrap();
+        rig.filter.set_state(gst::State::Null).unwrap();
+        // Which device was chosen is said once the models are there, and before a frame can be.
+        let weak = rig.filter.downgrade();
+        rig.bus.set_sync_handler(move |_, message| {
+            if let (gst::MessageView::Info(_), Some(filter)) = (message.view(), weak.upgrade()) {
+                filter.set_property("ood-threshold", 2.0);
+            }
+            gst::BusSyncReply::Drop
+        });
+        rig.filter.set_state(gst::State::Playing).unwrap();
+        rig.src.set_active(true).unwrap();
+        let info = info(VideoFormat::I420, 96, 64);
+        rig.start(&info);
+        rig.push(picture(&info, 0));
+        let meta = OodMeta::from_buffer(&rig.buffer()).unwrap();
+        assert!((scored(&meta.objects[0].verdict).threshold - 2.0).abs() < f32::EPSILON);
     });
 }

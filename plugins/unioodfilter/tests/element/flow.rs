@@ -5,7 +5,9 @@ use std::time::Duration;
 use gst::prelude::*;
 use gst_video::VideoFormat;
 
-use crate::support::{HANG, ModelSet, Out, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, takes_at_most};
+use crate::support::{
+    HANG, ModelSet, Out, Pipeline, Rig, completes_within, filter, first_error, info, launch_settings, picture, takes_at_most,
+};
 
 const PROMPTLY: Duration = Duration::from_secs(2);
 
@@ -251,5 +253,58 @@ fn qos_events_go_upstream() {
         rig.sink.push_event(gst::event::Reconfigure::new());
         let came: Vec<_> = came.try_iter().collect();
         assert!(came.contains(&gst::EventType::Qos) && came.contains(&gst::EventType::Reconfigure), "{came:?}");
+    });
+}
+
+#[test]
+fn why_the_flow_stops_behind_eos_is_said() {
+    completes_within(HANG, || {
+        let (open, gate) = std::sync::mpsc::sync_channel::<()>(0);
+        let gate = std::sync::Mutex::new(gate);
+        // Downstream does not fail before EOS has come in.
+        let rig = Rig::with_sink(filter(&ModelSet::golden()), move |sink| {
+            sink.chain_function(move |_, _, _| {
+                let _ = gate.lock().unwrap().recv();
+                Err(gst::FlowError::Error)
+            })
+        });
+        let info = info(VideoFormat::I420, 64, 48);
+        rig.start(&info);
+        rig.push(picture(&info, 0));
+        assert!(rig.src.push_event(gst::event::Eos::new()));
+        drop(open);
+        let error = first_error(&rig.bus);
+        assert!(error.contains("streaming stopped"), "{error}");
+    });
+}
+
+/// Pixels that tell whether anybody still has them.
+struct Pixels(Vec<u8>, #[expect(dead_code, reason = "it counts")] std::sync::Arc<()>);
+
+impl AsMut<[u8]> for Pixels {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+#[test]
+fn a_stop_lets_go_of_frames_whose_batch_waits_until_it_is_full() {
+    completes_within(HANG, || {
+        let filter = filter(&ModelSet::golden());
+        filter.set_property("batch-timeout", -1_i32);
+        let rig = Rig::new(filter);
+        let info = info(VideoFormat::I420, 64, 48);
+        rig.start(&info);
+        let held = std::sync::Arc::new(());
+        let pixels = Pixels(vec![0; info.size()], std::sync::Arc::clone(&held));
+        let buffer = gst::Buffer::from_mut_slice(pixels);
+        rig.push(buffer);
+        rig.src.set_active(false).unwrap();
+        rig.filter.set_state(gst::State::Ready).unwrap();
+        let deadline = std::time::Instant::now() + HANG / 2;
+        while std::sync::Arc::strong_count(&held) > 1 {
+            assert!(std::time::Instant::now() < deadline, "the engine keeps a frame that nobody waits for");
+            std::thread::yield_now();
+        }
     });
 }

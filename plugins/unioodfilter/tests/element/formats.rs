@@ -4,7 +4,7 @@ use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo, VideoMeta};
 use gstuniood::OodMeta;
 
-use crate::support::{HANG, ModelSet, Rig, completes_within, filter, info, picture, rows, stamped};
+use crate::support::{HANG, ModelSet, Rig, completes_within, filter, info, picture, rows, scored, stamped};
 
 const FORMATS: [VideoFormat; 12] = [
     VideoFormat::I420,
@@ -128,8 +128,7 @@ fn the_whole_frame_scores_alike_in_every_packed_format() {
             }
             rig.push(stamped(gst::Buffer::from_mut_slice(vec![90_u8; info.size()]), 0));
             let meta = OodMeta::from_buffer(&rig.buffer()).unwrap();
-            let uniood::verdict::Verdict::Scored(scored) = &meta.objects[0].verdict else { panic!("unscored") };
-            omegas.push(scored.omega);
+            omegas.push(scored(&meta.objects[0].verdict).omega);
         }
         assert!(omegas.iter().all(|omega| (omega - omegas[0]).abs() < 1e-5), "{omegas:?}");
     });

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changes;
+#[path = "../../../../tests/common/mod.rs"]
+mod common;
 mod flow;
 mod formats;
+mod late;
 mod metadata;
 mod metrics;
 mod order;
 mod pipelines;
+mod rig;
 mod settings;
 mod shared;
 mod sources;

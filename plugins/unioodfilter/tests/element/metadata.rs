@@ -6,7 +6,7 @@ use gstuniood::{OodMeta, Region};
 use serde_json::Value;
 use uniood::verdict::Verdict;
 
-use crate::support::{HANG, ModelSet, Pipeline, Rig, completes_within, filter, info, launch_settings, picture};
+use crate::support::{HANG, Lines, ModelSet, Out, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, scored};
 
 const fn region(x: u32, y: u32, w: u32, h: u32) -> Region {
     Region { x, y, w, h }
@@ -90,7 +90,7 @@ fn a_message_a_frame_says_what_the_buffer_says() {
             assert_eq!(said.timestamp, buffer.pts());
             assert_eq!(&*said.stream_id, "cam-7");
             assert!(said.image.is_some());
-            let Verdict::Scored(scored) = &said.objects[0].verdict else { panic!("unscored") };
+            let scored = scored(&said.objects[0].verdict);
             assert_eq!(scored.omegas.as_ref().unwrap().len(), 5);
             assert_eq!(scored.cosines.as_ref().unwrap().len(), 5);
             assert_eq!(said, OodMeta { timestamp: buffer.pts(), ..OodMeta::from_buffer(buffer).unwrap() });
@@ -131,7 +131,7 @@ fn the_meta_pad_gives_a_line_a_frame_in_order_with_the_frames_timestamps() {
             assert_eq!(line["resolution"]["width"], 96);
             assert_eq!(line["objects"][0]["ood"]["model"]["name"], "golden");
             let said = OodMeta::from_buffer(frame).unwrap();
-            let Verdict::Scored(scored) = &said.objects[0].verdict else { panic!("unscored") };
+            let scored = scored(&said.objects[0].verdict);
             let omega = line["objects"][0]["ood"]["omega"].as_f64().unwrap();
             assert!((omega - f64::from(scored.omega)).abs() < 1e-6);
             assert_eq!(line["objects"][0]["ood"]["label"], if scored.ood { "ood" } else { "id" });
@@ -143,24 +143,20 @@ fn the_meta_pad_gives_a_line_a_frame_in_order_with_the_frames_timestamps() {
 fn the_meta_pad_sends_its_own_stream_start_caps_segment_and_eos() {
     completes_within(HANG, || {
         let filter = filter(&ModelSet::golden());
-        let pad = filter.request_pad_simple("meta").unwrap();
-        let (keep, seen) = std::sync::mpsc::sync_channel(1000);
-        let keep_event = keep.clone();
-        let sink = gst::Pad::builder(gst::PadDirection::Sink)
-            .chain_function(move |_, _, _| keep.send("line".to_owned()).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error))
-            .event_function(move |_, _, event| keep_event.send(event.type_().name().to_string()).is_ok())
-            .build();
-        sink.set_active(true).unwrap();
-        pad.link(&sink).unwrap();
+        let lines = Lines::of(&filter);
         let rig = Rig::new(filter);
         let info = info(VideoFormat::I420, 64, 48);
         rig.start(&info);
         rig.push(picture(&info, 0));
         rig.push(picture(&info, 1));
         rig.finish();
-        let seen: Vec<String> = (0..6).map(|_| seen.recv_timeout(HANG).unwrap()).collect();
+        let next = || match lines.out.recv_timeout(HANG).unwrap() {
+            Out::Buffer(_) => "line".to_owned(),
+            Out::Event(event) => event.type_().name().to_string(),
+        };
+        let seen: Vec<String> = (0..6).map(|_| next()).collect();
         assert_eq!(seen, ["stream-start", "caps", "segment", "line", "line", "eos"]);
-        rig.filter.release_request_pad(&pad);
+        rig.filter.release_request_pad(&lines.pad);
         assert!(rig.filter.static_pad("meta").is_none());
     });
 }

@@ -2,17 +2,15 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{HANG, ModelSet, Pipeline, built, completes_within, have, init, plugin_for_launch, workspace_dir};
+use crate::support::{HANG, ModelSet, Pipeline, built, completes_within, film, have, init, plugin_for_launch, workspace_dir};
 
 const SOURCE: &str = "videotestsrc num-buffers=12 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1";
-const FILM: &str = "jpegenc ! avimux";
 
 /// A script of `pipelines/` in a folder of its own, with the plugin of this build.
 struct Script {
@@ -69,20 +67,11 @@ fn succeeded(command: &mut Command) -> Output {
     output
 }
 
-fn film(dir: &Path) -> Option<PathBuf> {
-    if !have(&["jpegenc", "jpegdec", "avimux", "avidemux"]) {
-        return None;
-    }
-    let file = dir.join("film.avi");
-    Pipeline::parse(&format!("{SOURCE} ! {FILM} ! filesink location={}", file.display())).play().unwrap();
-    Some(file)
-}
-
 #[test]
 fn a_file() {
     completes_within(HANG, || {
         let Some(script) = Script::new("file.sh") else { return };
-        let Some(film) = film(script.dir.path()) else { return };
+        let Some(film) = film(script.dir.path(), 12) else { return };
         let set = ModelSet::golden();
         let mut arguments = vec![film.to_str().unwrap().to_owned(), set.dir().to_owned()];
         arguments.extend(settings());
@@ -155,7 +144,7 @@ fn many_cameras() {
 fn another_detector_in_front() {
     completes_within(HANG, || {
         let Some(script) = Script::new("upstream.sh") else { return };
-        let Some(film) = film(script.dir.path()) else { return };
+        let Some(film) = film(script.dir.path(), 12) else { return };
         let set = ModelSet::golden();
         let arguments = [film.to_str().unwrap(), "detector.xml", set.dir(), "device=cpu"];
         // Whatever puts regions of interest on buffers is a detector; this one is always there.
@@ -185,7 +174,7 @@ fn the_appsink_example_tells_every_verdict() {
         init();
         let Some(example) = built("examples/appsink") else { return };
         let dir = tempfile::tempdir().unwrap();
-        let Some(film) = film(dir.path()) else { return };
+        let Some(film) = film(dir.path(), 12) else { return };
         let set = ModelSet::golden();
         let told = succeeded(Command::new(&example).args([film.to_str().unwrap(), set.dir(), "frame"]));
         let text = String::from_utf8(told.stdout).unwrap();

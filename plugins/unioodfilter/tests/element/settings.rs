@@ -7,12 +7,12 @@ use gst_video::VideoFormat;
 use gstuniood::OodMeta;
 use uniood::{
     calibrate::{FILE, Known, Plan, fit},
-    verdict::{Scored, Verdict},
+    verdict::Scored,
 };
 
 use crate::support::{
-    HANG, ModelSet, Pipeline, Rig, built, completes_within, filter, first_error, info, init, launch_settings, picture, plugin_for_launch,
-    said, shown,
+    HANG, ModelSet, Pipeline, Rig, built, completes_within, filter, info, init, launch_settings, picture, plugin_for_launch, refusal, said,
+    scored, shown,
 };
 
 #[test]
@@ -77,13 +77,9 @@ fn gst_inspect_shows_the_element() {
     assert!(shown.status.success() && text.contains("unioodfilter"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
 }
 
-fn scored(rig: &Rig, info: &gst_video::VideoInfo, number: u64) -> Scored {
+fn score(rig: &Rig, info: &gst_video::VideoInfo, number: u64) -> Scored {
     rig.push(picture(info, number));
-    let meta = OodMeta::from_buffer(&rig.buffer()).unwrap();
-    match &meta.objects[0].verdict {
-        Verdict::Scored(scored) => scored.clone(),
-        Verdict::Unscored(reason) => panic!("unscored: {reason:?}"),
-    }
+    scored(&OodMeta::from_buffer(&rig.buffer()).unwrap().objects[0].verdict).clone()
 }
 
 #[test]
@@ -95,20 +91,20 @@ fn classes_change_between_two_frames_and_a_bad_list_leaves_the_old_one() {
         let info = info(VideoFormat::I420, 96, 64);
         rig.start(&info);
         let names = |scored: &Scored| scored.omegas.as_ref().unwrap().iter().map(|(class, _)| class.to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&scored(&rig, &info, 0)).len(), 5);
+        assert_eq!(names(&score(&rig, &info, 0)).len(), 5);
         rig.filter.set_property("classes", "bus, raccoon");
-        let two = scored(&rig, &info, 1);
+        let two = score(&rig, &info, 1);
         assert_eq!(names(&two), ["bus", "raccoon"]);
         assert!(["bus", "raccoon"].contains(&&*two.nearest));
         for (bad, word) in [("bus,,car", "empty"), ("bus,bus", "twice"), ("/no/such/file", "/no/such/file")] {
             rig.filter.set_property("classes", bad);
             let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
             assert!(said(&warning).contains(word) && said(&warning).contains("classes stays as it was"), "{}", said(&warning));
-            assert_eq!(names(&scored(&rig, &info, 2)), ["bus", "raccoon"]);
+            assert_eq!(names(&score(&rig, &info, 2)), ["bus", "raccoon"]);
             assert_eq!(rig.filter.property::<String>("classes"), "bus, raccoon");
         }
         rig.filter.set_property("classes", None::<&str>);
-        assert_eq!(names(&scored(&rig, &info, 3)).len(), 5);
+        assert_eq!(names(&score(&rig, &info, 3)).len(), 5);
     });
 }
 
@@ -134,7 +130,7 @@ fn classes_may_change_while_frames_flow() {
         changer.join().unwrap();
         for buffer in rig.buffers() {
             let meta = OodMeta::from_buffer(&buffer).unwrap();
-            let Verdict::Scored(scored) = &meta.objects[0].verdict else { panic!("unscored") };
+            let scored = scored(&meta.objects[0].verdict);
             let names: Vec<_> = scored.omegas.as_ref().unwrap().iter().map(|(class, _)| &**class).collect();
             let one_list = [5, 2, 3].contains(&names.len()) && names.contains(&&*scored.nearest);
             assert!(one_list, "{names:?}");
@@ -148,11 +144,11 @@ fn thresholds_and_scope_change_between_two_frames() {
         let rig = Rig::new(filter(&ModelSet::golden()));
         let info = info(VideoFormat::I420, 96, 64);
         rig.start(&info);
-        assert!(scored(&rig, &info, 0).threshold.abs() < f32::EPSILON, "the set's");
+        assert!(score(&rig, &info, 0).threshold.abs() < f32::EPSILON, "the set's");
         rig.filter.set_property("ood-threshold", 2.0);
-        assert!(scored(&rig, &info, 1).ood);
+        assert!(score(&rig, &info, 1).ood);
         rig.filter.set_property("ood-threshold", -2.0);
-        assert!(!scored(&rig, &info, 2).ood);
+        assert!(!score(&rig, &info, 2).ood);
         rig.filter.set_property_from_str("scope", "image");
         rig.push(picture(&info, 3));
         assert!(OodMeta::from_buffer(&rig.buffer()).unwrap().image.is_some());
@@ -175,13 +171,13 @@ fn a_calibrated_sets_threshold_is_the_streams_and_gives_percentiles() {
             filter.set_property("stream-id", stream);
             let rig = Rig::new(filter);
             rig.start(&info);
-            let calibrated = scored(&rig, &info, 0);
+            let calibrated = score(&rig, &info, 0);
             assert!((calibrated.threshold - threshold).abs() < 1e-6 && calibrated.percentile.is_some(), "{stream}: {calibrated:?}");
             rig.filter.set_property("ood-threshold", 0.125);
-            assert!((scored(&rig, &info, 1).threshold - 0.125).abs() < 1e-6, "the user's goes first");
+            assert!((score(&rig, &info, 1).threshold - 0.125).abs() < 1e-6, "the user's goes first");
             rig.filter.set_property("ood-threshold", -10.0);
             rig.filter.set_property("classes", "bus,raccoon");
-            let other = scored(&rig, &info, 2);
+            let other = score(&rig, &info, 2);
             assert!(other.percentile.is_none() && other.threshold.abs() < 1e-6, "other classes are not calibrated: {other:?}");
         }
     });
@@ -198,29 +194,15 @@ fn the_encoder_computes_in_the_precision_that_was_asked_for_or_the_start_fails()
             filter.set_property_from_str("precision", precision);
             let rig = Rig::new(filter);
             rig.start(&info);
-            scored(&rig, &info, 0).omega
+            score(&rig, &info, 0).omega
         });
         assert!((fp32 - int8).abs() > 0.0 && (fp32 - int8).abs() < 0.05, "{int8} for {fp32}");
 
         let half = filter(&set);
         half.set_property_from_str("precision", "fp16");
-        let bus = gst::Bus::new();
-        half.set_bus(Some(&bus));
-        assert!(half.set_state(gst::State::Paused).is_err());
-        let sentence = first_error(&bus);
+        let sentence = refusal(&half).expect("no processor computes in it");
         assert!(sentence.contains("precision fp16 cannot be had"), "{sentence}");
-        half.set_state(gst::State::Null).unwrap();
     });
-}
-
-/// The sentence with which a start fails.
-fn refusal(filter: &gst::Element) -> String {
-    let bus = gst::Bus::new();
-    filter.set_bus(Some(&bus));
-    assert!(filter.set_state(gst::State::Paused).is_err());
-    let sentence = first_error(&bus);
-    filter.set_state(gst::State::Null).unwrap();
-    sentence
 }
 
 #[test]
@@ -231,7 +213,7 @@ fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
         let check = |property: &str, value: Option<&str>, words: &[&str]| {
             let before = fresh.property_value(property);
             fresh.set_property(property, value);
-            let sentence = refusal(&fresh);
+            let sentence = refusal(&fresh).unwrap_or_else(|| panic!("{property}={value:?} was taken"));
             assert!(words.iter().all(|word| sentence.contains(word)), "{property}={value:?}: {sentence}");
             fresh.set_property_from_value(property, &before);
         };
@@ -251,8 +233,7 @@ fn a_start_that_cannot_be_says_why_and_may_be_tried_again() {
             manifest["combiner"] = "combiner.safetensors".into();
         });
         check("model-dir", Some(garbage.dir()), &["combiner.safetensors"]);
-        assert!(fresh.set_state(gst::State::Paused).is_ok(), "it starts with what was set right again");
-        fresh.set_state(gst::State::Null).unwrap();
+        assert_eq!(refusal(&fresh), None, "it starts with what was set right again");
     });
 }
 

@@ -5,7 +5,7 @@ use gst_video::VideoFormat;
 use gstuniood::OodMeta;
 use uniood::verdict::Verdict;
 
-use crate::support::{HANG, ModelSet, Pipeline, Rig, completes_within, filter, first_error, info, init, launch_settings, picture};
+use crate::support::{HANG, ModelSet, Pipeline, Rig, completes_within, filter, info, init, launch_settings, picture, refusal};
 
 /// The element as [`filter`] makes it, sharing its engine under `id`.
 fn shared(set: &ModelSet, name: &str, id: &str) -> gst::Element {
@@ -47,12 +47,8 @@ fn settings_that_conflict_under_one_id_name_both_values_and_both_streams() {
         let first = Rig::new(shared(&set, "front", "gate"));
         let second = shared(&set, "back", "gate");
         second.set_property("batch-size", 8_u32);
-        let bus = gst::Bus::new();
-        second.set_bus(Some(&bus));
-        assert!(second.set_state(gst::State::Paused).is_err());
-        let sentence = first_error(&bus);
+        let sentence = refusal(&second).expect("one engine has one batch-size");
         assert!(sentence.contains("batch-size is 8 in `back` and 16 in `front`"), "{sentence}");
-        second.set_state(gst::State::Null).unwrap();
 
         // What is a stream's own may differ.
         second.set_property("batch-size", 16_u32);

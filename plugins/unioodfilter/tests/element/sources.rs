@@ -5,7 +5,7 @@ use std::path::Path;
 use gst::prelude::*;
 use gstuniood::OodMeta;
 
-use crate::support::{HANG, ModelSet, Pipeline, completes_within, filter, have, init, launch_settings, shared_dir};
+use crate::support::{HANG, ModelSet, Pipeline, completes_within, film, filter, have, launch_settings, shared};
 
 const FRAMES: usize = 20;
 
@@ -33,7 +33,6 @@ fn played(source: &str, set: &ModelSet) -> Result<usize, String> {
 #[test]
 fn containers_are_decoded_in_pull_and_push_mode_and_behind_a_demuxer_or_decodebin() {
     completes_within(4 * HANG, || {
-        init();
         let dir = tempfile::tempdir().unwrap();
         let set = ModelSet::golden();
         for (name, chain, elements, demuxer) in [
@@ -64,7 +63,6 @@ fn containers_are_decoded_in_pull_and_push_mode_and_behind_a_demuxer_or_decodebi
 #[test]
 fn the_audio_of_a_file_is_left_alone() {
     completes_within(HANG, || {
-        init();
         if !have(&["x264enc", "mp4mux", "avdec_h264", "voaacenc", "avdec_aac"]) {
             return;
         }
@@ -86,7 +84,6 @@ fn the_audio_of_a_file_is_left_alone() {
 #[test]
 fn input_without_video_is_an_error_that_says_so() {
     completes_within(HANG, || {
-        init();
         if !have(&["vorbisenc", "oggmux", "vorbisdec"]) {
             return;
         }
@@ -115,13 +112,8 @@ fn input_without_video_is_an_error_that_says_so() {
 #[test]
 fn a_truncated_file_gives_the_frames_it_has() {
     completes_within(HANG, || {
-        init();
-        if !have(&["jpegenc", "avimux", "jpegdec"]) {
-            return;
-        }
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("a.avi");
-        encode("jpegenc ! avimux", &file);
+        let Some(file) = film(dir.path(), FRAMES) else { return };
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
         let set = ModelSet::golden();
@@ -182,7 +174,6 @@ fn a_peer_that_is_exchanged_is_looked_at_anew() {
 #[test]
 fn rtp_is_depayloaded_and_decoded() {
     completes_within(HANG, || {
-        init();
         if !have(&["rtpjpegpay", "rtpjpegdepay", "jpegenc", "jpegdec"]) {
             return;
         }
@@ -198,7 +189,6 @@ fn rtp_is_depayloaded_and_decoded() {
 #[test]
 fn a_format_that_is_not_scored_as_it_is_is_converted() {
     completes_within(HANG, || {
-        init();
         if !have(&["x264enc", "matroskamux", "avdec_h264"]) {
             return;
         }
@@ -220,13 +210,8 @@ fn a_format_that_is_not_scored_as_it_is_is_converted() {
 #[test]
 fn an_encoded_file_plays_again_after_ready_and_null() {
     completes_within(HANG, || {
-        init();
-        if !have(&["jpegenc", "avimux", "jpegdec"]) {
-            return;
-        }
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("a.avi");
-        encode("jpegenc ! avimux", &file);
+        let Some(file) = film(dir.path(), FRAMES) else { return };
         let set = ModelSet::golden();
         let line = format!("filesrc location={} ! unioodfilter name=f {} ! fakesink name=out", file.display(), launch_settings(&set));
         let pipeline = Pipeline::parse(&line);
@@ -240,12 +225,12 @@ fn an_encoded_file_plays_again_after_ready_and_null() {
 
 #[test]
 fn the_real_clips_give_a_line_a_frame() {
-    let Some(shared) = shared_dir() else { return };
+    let Some(clips) = shared("clips") else { return };
     completes_within(2 * HANG, move || {
         let set = ModelSet::golden();
         let frames = [("udacity_vehicle_test_video.mp4", 38), ("udacity_solidWhiteRight.mp4", 221), ("finite_car.mp4", 441)];
         for (name, wanted) in frames {
-            let file = shared.join("clips").join(name);
+            let file = clips.join(name);
             assert_eq!(played(&format!("filesrc location={}", file.display()), &set), Ok(wanted), "{name}");
         }
     });

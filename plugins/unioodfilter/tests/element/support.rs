@@ -1,13 +1,10 @@
-//! What the tests share: a golden model set, a watchdog, a rig of test pads around the element, whole pipelines.
+//! What the tests share: a golden model set, frames, whole pipelines.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, OnceLock,
-        mpsc::{Receiver, RecvTimeoutError, sync_channel},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,6 +12,13 @@ use gst::{glib, prelude::*};
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uniood::verdict::{Scored, Verdict};
+
+use crate::common::{golden_dir, skip};
+pub(crate) use crate::{
+    common::{completes_within, shared, workspace_dir},
+    rig::{Lines, Out, Rig},
+};
 
 /// Nothing here takes longer unless it hangs.
 pub(crate) const HANG: Duration = Duration::from_mins(1);
@@ -28,25 +32,11 @@ pub(crate) fn init() {
     });
 }
 
-pub(crate) fn workspace_dir() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|dir| dir.join("tests/golden").is_dir()).expect("the workspace's root")
-}
-
-/// Larger test data beside the repository; where there are none, says that the test is skipped.
-pub(crate) fn shared_dir() -> Option<PathBuf> {
-    let dir = std::env::var_os("UNIOOD_SHARED").map_or_else(|| workspace_dir().join("../shared"), PathBuf::from).join("data");
-    let found = dir.is_dir().then_some(dir);
-    if found.is_none() {
-        eprintln!("skipped: no ../shared; point UNIOOD_SHARED at it");
-    }
-    found
-}
-
 /// What was built beside this test.
 pub(crate) fn built(name: &str) -> Option<PathBuf> {
     let found = std::env::current_exe().unwrap().ancestors().find_map(|dir| Some(dir.join(name)).filter(|file| file.exists()));
     if found.is_none() {
-        eprintln!("skipped: {name} is not built");
+        skip(&format!("{name} is not built"));
     }
     found
 }
@@ -55,7 +45,7 @@ pub(crate) fn built(name: &str) -> Option<PathBuf> {
 pub(crate) fn plugin_for_launch() -> Option<PathBuf> {
     let plugin = built("libgstuniood.so")?;
     if Command::new("gst-launch-1.0").arg("--version").output().is_err() {
-        eprintln!("skipped: no gst-launch-1.0");
+        skip("there is no gst-launch-1.0");
         return None;
     }
     Some(plugin)
@@ -63,26 +53,12 @@ pub(crate) fn plugin_for_launch() -> Option<PathBuf> {
 
 /// Whether all elements are installed; says that the test is skipped where one is not.
 pub(crate) fn have(elements: &[&str]) -> bool {
+    init();
     let missing = elements.iter().find(|element| gst::ElementFactory::find(element).is_none());
     if let Some(missing) = missing {
-        eprintln!("skipped: GStreamer has no {missing}");
+        skip(&format!("GStreamer has no {missing}"));
     }
     missing.is_none()
-}
-
-/// Runs `body` on a thread of its own; a hang becomes a failure.
-#[track_caller]
-pub(crate) fn completes_within<T: Send + 'static>(limit: Duration, body: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, result) = sync_channel(1);
-    let worker = std::thread::Builder::new().name("watched".to_owned()).spawn(move || done.send(body())).unwrap();
-    match result.recv_timeout(limit) {
-        Ok(value) => value,
-        Err(RecvTimeoutError::Timeout) => panic!("not done within {limit:?}"),
-        Err(RecvTimeoutError::Disconnected) => match worker.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(_) => unreachable!("it has sent its value"),
-        },
-    }
 }
 
 /// A golden CLIP as a model set without a detector.
@@ -120,7 +96,7 @@ impl ModelSet {
 }
 
 fn golden_manifest() -> Value {
-    let golden = workspace_dir().join("tests/golden/quick_gelu_g7");
+    let golden = golden_dir().join("quick_gelu_g7");
     let case: Value = serde_json::from_str(&fs::read_to_string(golden.join("case.json")).unwrap()).unwrap();
     json!({
         "schema": "uniood.models/1", "name": "golden", "licence": "MIT OR Apache-2.0", "clip": golden.join("clip"),
@@ -145,103 +121,19 @@ pub(crate) fn launch_settings(set: &ModelSet) -> String {
     format!("model-dir={} detector=frame device=cpu model-cache-dir={}", set.dir(), env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// What came out of a rig.
-#[derive(Debug)]
-pub(crate) enum Out {
-    Buffer(gst::Buffer),
-    Event(gst::Event),
-}
-
-/// Test pads before and behind the element, which is in PLAYING; everything that comes out is kept in order.
-pub(crate) struct Rig {
-    pub(crate) filter: gst::Element,
-    pub(crate) src: gst::Pad,
-    pub(crate) sink: gst::Pad,
-    pub(crate) bus: gst::Bus,
-    pub(crate) out: Receiver<Out>,
-}
-
-impl Rig {
-    pub(crate) fn new(filter: gst::Element) -> Self {
-        Self::with_sink(filter, |sink| sink)
+/// A film of so many frames, 160×120; `None`, said aloud, where there is nothing to make or play it with.
+pub(crate) fn film(dir: &Path, frames: usize) -> Option<PathBuf> {
+    if !have(&["jpegenc", "jpegdec", "avimux", "avidemux"]) {
+        return None;
     }
-
-    /// The sink pad may be given functions of its own.
-    pub(crate) fn with_sink(filter: gst::Element, change: impl FnOnce(gst::PadBuilder<gst::Pad>) -> gst::PadBuilder<gst::Pad>) -> Self {
-        let raw = gst::Caps::new_empty_simple("video/x-raw");
-        let template = |name, direction| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &raw).unwrap();
-        let (keep, out) = sync_channel(100_000);
-        let keep_event = keep.clone();
-        let sink = gst::Pad::builder_from_template(&template("sink", gst::PadDirection::Sink))
-            .chain_function(move |_, _, buffer| {
-                keep.send(Out::Buffer(buffer)).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error)
-            })
-            .event_function(move |_, _, event| keep_event.send(Out::Event(event)).is_ok());
-        let sink = change(sink).build();
-        let src = gst::Pad::from_template(&template("src", gst::PadDirection::Src));
-        let bus = gst::Bus::new();
-        filter.set_bus(Some(&bus));
-        sink.set_active(true).unwrap();
-        src.link(&filter.static_pad("sink").unwrap()).unwrap();
-        filter.static_pad("src").unwrap().link(&sink).unwrap();
-        filter.set_state(gst::State::Playing).unwrap_or_else(|_| panic!("{}", first_error(&bus)));
-        src.set_active(true).unwrap();
-        Self { filter, src, sink, bus, out }
-    }
-
-    /// Stream-start, caps and segment.
-    pub(crate) fn start(&self, info: &VideoInfo) {
-        assert!(self.src.push_event(gst::event::StreamStart::new("test")));
-        self.caps(info);
-        assert!(self.src.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new())));
-    }
-
-    pub(crate) fn caps(&self, info: &VideoInfo) {
-        assert!(self.src.push_event(gst::event::Caps::new(&info.to_caps().unwrap())));
-    }
-
-    pub(crate) fn push(&self, buffer: gst::Buffer) {
-        assert_eq!(self.src.push(buffer), Ok(gst::FlowSuccess::Ok));
-    }
-
-    /// Sends EOS and gives everything up to it.
-    pub(crate) fn finish(&self) -> Vec<Out> {
-        assert!(self.src.push_event(gst::event::Eos::new()));
-        let mut all = Vec::new();
-        loop {
-            let item = self.out.recv_timeout(HANG).expect("EOS comes out");
-            let is_eos = matches!(&item, Out::Event(event) if event.type_() == gst::EventType::Eos);
-            all.push(item);
-            if is_eos {
-                return all;
-            }
-        }
-    }
-
-    /// The buffers up to EOS.
-    pub(crate) fn buffers(&self) -> Vec<gst::Buffer> {
-        self.finish().into_iter().filter_map(|out| if let Out::Buffer(buffer) = out { Some(buffer) } else { None }).collect()
-    }
-
-    /// The next buffer.
-    pub(crate) fn buffer(&self) -> gst::Buffer {
-        loop {
-            if let Out::Buffer(buffer) = self.out.recv_timeout(HANG).expect("a buffer comes out") {
-                return buffer;
-            }
-        }
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        // As an upstream element would: its pad is inactive before the element stops.
-        let _ = self.src.set_active(false);
-        let _ = self.filter.set_state(gst::State::Null);
-        let _ = self.sink.set_active(false);
-        // Its messages hold the element, which holds the bus.
-        self.filter.set_bus(None);
-    }
+    let file = dir.join("film.avi");
+    let line = format!(
+        "videotestsrc num-buffers={frames} ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! jpegenc ! avimux ! \
+         filesink location={}",
+        file.display()
+    );
+    Pipeline::parse(&line).play().unwrap();
+    Some(file)
 }
 
 pub(crate) fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
@@ -285,6 +177,17 @@ pub(crate) fn first_error(bus: &gst::Bus) -> String {
         Some(message) => said(&message),
         None => "no error was posted".to_owned(),
     }
+}
+
+/// The sentence with which a start fails; `None` where it does not.
+pub(crate) fn refusal(filter: &gst::Element) -> Option<String> {
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    let sentence = filter.set_state(gst::State::Paused).is_err().then(|| first_error(&bus));
+    filter.set_state(gst::State::Null).unwrap();
+    // Its messages hold the element, which holds the bus.
+    filter.set_bus(None);
+    sentence
 }
 
 /// What an error or warning says.
@@ -360,6 +263,15 @@ pub(crate) fn takes_at_most<T>(limit: Duration, body: impl FnOnce() -> T) -> T {
     let value = body();
     assert!(started.elapsed() < limit, "took {:?}", started.elapsed());
     value
+}
+
+/// A verdict that must be one.
+#[track_caller]
+pub(crate) fn scored(verdict: &Verdict) -> &Scored {
+    match verdict {
+        Verdict::Scored(scored) => scored,
+        Verdict::Unscored(reason) => panic!("unscored: {reason:?}"),
+    }
 }
 
 /// A property as the text that a launch line would hold.

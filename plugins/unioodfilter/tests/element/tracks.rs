@@ -8,10 +8,11 @@ use gstuniood::{OodMeta, OodObject};
 use uniood::{
     report::{FrameReport, TrackReport},
     track::{LEAST_OBSERVATIONS, MOST_OBSERVATIONS},
-    verdict::{Scored, Verdict},
 };
 
-use crate::support::{HANG, ModelSet, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, said, shown};
+use crate::support::{
+    HANG, Lines, ModelSet, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, refusal, said, scored, shown, stamped,
+};
 
 /// The element with a tracker, its boxes from upstream.
 fn following(settings: &[(&str, &str)]) -> gst::Element {
@@ -33,7 +34,7 @@ fn rig(settings: &[(&str, &str)]) -> (Rig, VideoInfo) {
 
 /// The same picture each time, with regions at these places.
 fn frame(info: &VideoInfo, number: u64, places: &[(u32, u32)]) -> gst::Buffer {
-    let mut buffer = crate::support::stamped(picture(info, 0), number);
+    let mut buffer = stamped(picture(info, 0), number);
     for (x, y) in places {
         VideoRegionOfInterestMeta::add(buffer.make_mut(), "thing", (*x, *y, 50, 40));
     }
@@ -52,14 +53,7 @@ fn ids(objects: &[OodObject]) -> Vec<u64> {
 
 /// Whether it is called OOD, and how many observations say so.
 fn verdict(object: &OodObject) -> (bool, u32) {
-    (scored(object).ood, object.track.expect("it is followed").observations)
-}
-
-fn scored(object: &OodObject) -> &Scored {
-    match &object.verdict {
-        Verdict::Scored(scored) => scored,
-        Verdict::Unscored(reason) => panic!("unscored: {reason:?}"),
-    }
+    (scored(&object.verdict).ood, object.track.expect("it is followed").observations)
 }
 
 #[test]
@@ -82,13 +76,7 @@ fn a_track_keeps_its_id_and_is_called_ood_from_the_third_observation_on() {
 fn metadata_messages_lines_and_regions_name_the_track() {
     completes_within(HANG, || {
         let filter = following(&[("post-messages", "true")]);
-        let lines = filter.request_pad_simple("meta").unwrap();
-        let (keep, kept) = std::sync::mpsc::sync_channel(10);
-        let sink = gst::Pad::builder(gst::PadDirection::Sink)
-            .chain_function(move |_, _, buffer| keep.send(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error))
-            .build();
-        sink.set_active(true).unwrap();
-        lines.link(&sink).unwrap();
+        let lines = Lines::of(&filter);
         let (rig, info) = (Rig::new(filter), info(VideoFormat::I420, 160, 120));
         rig.start(&info);
         for number in 0..2 {
@@ -101,12 +89,10 @@ fn metadata_messages_lines_and_regions_name_the_track() {
             assert_eq!(OodMeta::from_message(&message).unwrap().objects, [object]);
             let region = buffer.iter_meta::<VideoRegionOfInterestMeta>().next().unwrap();
             assert_eq!(region.param("object_id").unwrap().get::<i32>("id"), Ok(1));
-            let line = kept.recv_timeout(HANG).unwrap();
-            let line = line.map_readable().unwrap();
-            let report: FrameReport<'_> = serde_json::from_slice(&line).unwrap();
+            let report: FrameReport<'_> = serde_json::from_slice(&lines.line()).unwrap();
             assert_eq!((report.objects[0].id, report.objects[0].ood.observations), (Some(1), Some(track.observations)));
         }
-        rig.filter.release_request_pad(&lines);
+        rig.filter.release_request_pad(&lines.pad);
     });
 }
 
@@ -114,19 +100,11 @@ fn metadata_messages_lines_and_regions_name_the_track() {
 fn a_track_that_started_ends_at_a_break_and_at_the_end() {
     completes_within(HANG, || {
         let filter = following(&[("events", "tracks"), ("run-id", "monday")]);
-        let lines = filter.request_pad_simple("meta").unwrap();
-        let (keep, kept) = std::sync::mpsc::sync_channel(100);
-        let sink = gst::Pad::builder(gst::PadDirection::Sink)
-            .chain_function(move |_, _, buffer| keep.send(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error))
-            .build();
-        sink.set_active(true).unwrap();
-        lines.link(&sink).unwrap();
+        let lines = Lines::of(&filter);
         let (rig, info) = (Rig::new(filter), info(VideoFormat::I420, 160, 120));
         rig.start(&info);
         let next = || {
-            let line = kept.recv_timeout(HANG).unwrap();
-            let line = line.map_readable().unwrap();
-            let report: TrackReport<'_> = serde_json::from_slice(&line).unwrap();
+            let report: TrackReport<'_> = serde_json::from_slice(&lines.line()).unwrap();
             assert_eq!(report.run_id.as_deref(), Some("monday"));
             (report.event.into_owned(), report.id, report.frames, report.last.frame_id)
         };
@@ -143,7 +121,7 @@ fn a_track_that_started_ends_at_a_break_and_at_the_end() {
         assert_eq!(next(), ("start".to_owned(), 3, 3, 9));
         assert!(rig.src.push_event(gst::event::Eos::new()));
         assert_eq!(next(), ("end".to_owned(), 3, 3, 9));
-        rig.filter.release_request_pad(&lines);
+        rig.filter.release_request_pad(&lines.pad);
     });
 }
 
@@ -174,7 +152,7 @@ fn what_is_not_scored_again_has_its_tracks_verdict_and_costs_nothing() {
                 if meta.timings.encode > Duration::ZERO {
                     encoded.push(number);
                 }
-                let now = scored(&meta.objects[0]).omega;
+                let now = scored(&meta.objects[0].verdict).omega;
                 assert!((*omega.get_or_insert(now) - now).abs() < 1e-5, "one picture, one score");
             }
             assert_eq!(encoded, wanted, "reclassify-interval={interval}");
@@ -282,7 +260,7 @@ fn thresholds_count_at_once_classes_begin_anew_and_the_tracker_may_come_and_go()
         rig.filter.set_property("classes", "bus, raccoon");
         let objects = next();
         assert_eq!((ids(&objects), verdict(&objects[0])), (vec![1], (false, 1)));
-        assert!(["bus", "raccoon"].contains(&&*scored(&objects[0]).nearest));
+        assert!(["bus", "raccoon"].contains(&&*scored(&objects[0].verdict).nearest));
 
         rig.filter.set_property_from_str("tracker", "none");
         let warning = rig.bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
@@ -291,7 +269,7 @@ fn thresholds_count_at_once_classes_begin_anew_and_the_tracker_may_come_and_go()
         rig.filter.set_property("reclassify-interval", 1_u32);
         rig.filter.set_property_from_str("tracker", "none");
         let objects = next();
-        assert!(objects[0].track.is_none() && scored(&objects[0]).ood, "every frame on its own");
+        assert!(objects[0].track.is_none() && scored(&objects[0].verdict).ood, "every frame on its own");
         rig.filter.set_property_from_str("tracker", "iou");
         assert_eq!(ids(&next()), [2]);
     });
@@ -305,14 +283,8 @@ fn intervals_that_nothing_could_keep_are_refused_at_start() {
             (vec![("tracker", "none"), ("reclassify-interval", "5")], "reclassify-interval=5 needs a tracker"),
             (vec![("inference-interval", "2")], "at the element that detects"),
         ] {
-            let filter = following(&settings);
-            let bus = gst::Bus::new();
-            filter.set_bus(Some(&bus));
-            assert!(filter.set_state(gst::State::Paused).is_err());
-            let sentence = crate::support::first_error(&bus);
+            let sentence = refusal(&following(&settings)).unwrap_or_else(|| panic!("{settings:?} were taken"));
             assert!(sentence.contains(word), "{sentence}");
-            filter.set_state(gst::State::Null).unwrap();
-            filter.set_bus(None);
         }
     });
 }
@@ -329,7 +301,7 @@ fn tracks_are_the_same_whatever_batches_they_are_scored_in() {
             ]);
             for number in 0..30 {
                 let x = u32::try_from(number).unwrap() * 3;
-                let mut buffer = crate::support::stamped(picture(&info, number), number);
+                let mut buffer = stamped(picture(&info, number), number);
                 for (x, y) in [(x, 10), (100 - x.min(100), 60), (40, 30)] {
                     VideoRegionOfInterestMeta::add(buffer.make_mut(), "thing", (x, y, 50, 40));
                 }
@@ -337,7 +309,7 @@ fn tracks_are_the_same_whatever_batches_they_are_scored_in() {
             }
             let said = rig.buffers().iter().map(|buffer| OodMeta::from_buffer(buffer).unwrap().objects).collect::<Vec<_>>();
             said.iter()
-                .map(|objects| objects.iter().map(|object| (object.track, scored(object).ood)).collect::<Vec<_>>())
+                .map(|objects| objects.iter().map(|object| (object.track, scored(&object.verdict).ood)).collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
         let one = run("1", "0");

@@ -3,5 +3,7 @@
 #![allow(dead_code, reason = "the element uses all of it")]
 #![allow(clippy::duplicate_mod, reason = "with other locks each time")]
 
+#[path = "../../../../tests/common/mod.rs"]
+mod common;
 mod interleavings;
 mod threads;

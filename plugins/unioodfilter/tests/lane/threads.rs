@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use uniood::engine::Aborted;
 
 use self::lane::{Lane, Limit};
+use crate::common::completes_within;
 
 /// The lane with the locks it has in the element.
 #[path = "../../src/lane.rs"]
@@ -17,23 +18,12 @@ mod sync {
 
 const WIDE: Limit = Limit { items: 16, bytes: usize::MAX };
 
-/// Runs `body` on its own thread and fails when it does not end in time.
-fn ends_in_time(body: impl FnOnce() + Send + 'static) {
-    let (done, ended) = bounded::<()>(1);
-    let thread = thread::Builder::new()
-        .spawn(move || {
-            body();
-            drop(done);
-        })
-        .unwrap();
-    let outcome = ended.recv_timeout(Duration::from_secs(20));
-    assert_eq!(outcome, Err(crossbeam_channel::RecvTimeoutError::Disconnected), "it hangs");
-    thread.join().unwrap();
-}
+/// Nothing here takes longer unless it hangs.
+const HANG: Duration = Duration::from_secs(20);
 
 #[test]
 fn order_is_kept_over_100_runs_of_uneven_work() {
-    ends_in_time(|| {
+    completes_within(HANG, || {
         for run in 0..100_u64 {
             let lane = Arc::new(Lane::new(WIDE));
             let (work, jobs) = bounded::<(u64, Sender<u64>)>(64);
@@ -79,7 +69,7 @@ fn order_is_kept_over_100_runs_of_uneven_work() {
 
 #[test]
 fn close_ends_a_push_that_waits_for_room() {
-    ends_in_time(|| {
+    completes_within(HANG, || {
         let lane = Arc::new(Lane::new(Limit { items: 1, bytes: 100 }));
         lane.push(1, 1, || ()).unwrap();
         let (waits, waiting) = bounded(1);
@@ -95,7 +85,7 @@ fn close_ends_a_push_that_waits_for_room() {
 
 #[test]
 fn close_ends_a_wait_for_an_item_and_for_a_ticket() {
-    ends_in_time(|| {
+    completes_within(HANG, || {
         let lane = Arc::new(Lane::<Receiver<()>>::new(WIDE));
         let (_never, ticket) = bounded::<()>(1);
         let takers = [
