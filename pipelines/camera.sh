@@ -1,6 +1,6 @@
 #!/bin/sh
 # A camera: annotated in a window. Frames that cannot be scored in time go through unscored and marked.
-# Usage: pipelines/camera.sh DEVICE MODELS [SETTING=VALUE…]      e.g. pipelines/camera.sh /dev/video0 models/street
+# Usage: pipelines/camera.sh DEVICE MODELS [SETTING=VALUE…]      e.g. pipelines/camera.sh /dev/video0 set
 # Raw and MJPEG cameras alike: what the camera sends is decoded or converted inside. SOURCE and SINK replace the ends.
 set -eu
 device=${1:?name a device such as /dev/video0}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Many cameras, side by side in one window, each with its own JSON lines: cam0.jsonl, cam1.jsonl, …
-# Usage: pipelines/cameras.sh MODELS URL…      e.g. pipelines/cameras.sh models/street rtsp://a/stream rtsp://b/stream
-# Addresses and files alike; one engine scores them all. SOURCE, SINK and LINES_DIR replace the ends.
+# Usage: pipelines/cameras.sh MODELS URL…      e.g. pipelines/cameras.sh set rtsp://a/stream rtsp://b/stream
+# Addresses and files alike; one engine scores them all. SETTINGS ("tracker=sort …") are for each of them; SOURCE, SINK and LINES_DIR replace the ends.
 # No globbing: addresses have question marks.
 set -euf
 models=${1:?name a model set, a folder with uniood.json}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A video file: annotated in a window, verdicts as JSON lines beside where you stand.
-# Usage: pipelines/file.sh VIDEO MODELS [SETTING=VALUE…]      e.g. pipelines/file.sh dashcam.mp4 models/street ood-threshold=0.2
+# Usage: pipelines/file.sh VIDEO MODELS [SETTING=VALUE…]      e.g. pipelines/file.sh demo-out/drive.mp4 models/street-tiny/set tracker=sort
 # Any container or encoded stream that GStreamer decodes. SOURCE, SINK and LINES_FILE replace the ends.
 set -eu
 video=${1:?name a video file}

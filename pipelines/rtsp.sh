@@ -1,6 +1,6 @@
 #!/bin/sh
 # A network camera: annotated in a window, verdicts as JSON lines on stdout.
-# Usage: pipelines/rtsp.sh URL MODELS [SETTING=VALUE…]      e.g. pipelines/rtsp.sh rtsp://camera/stream models/street
+# Usage: pipelines/rtsp.sh URL MODELS [SETTING=VALUE…]      e.g. pipelines/rtsp.sh rtsp://camera/stream set
 # The address may hold user and password; the JSON lines do not. SOURCE, SINK and LINES_FILE replace the ends.
 set -eu
 url=${1:?name an address such as rtsp://camera/stream}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Boxes from another element in front: DL Streamer's gvadetect, or whatever puts region-of-interest metas on the buffers.
-# Usage: pipelines/upstream.sh VIDEO DETECTOR-MODEL MODELS [SETTING=VALUE…]      e.g. pipelines/upstream.sh a.mp4 yolox.xml models/street
+# Usage: pipelines/upstream.sh VIDEO DETECTOR-MODEL MODELS [SETTING=VALUE…]      e.g. pipelines/upstream.sh a.mp4 yolox.xml set
 # SOURCE, DETECTOR, SINK and LINES_FILE replace the parts.
 set -eu
 video=${1:?name a video file}
