@@ -27,7 +27,7 @@ use crate::{
     offline::{Offline, ended},
     settings::{Models, share},
     signals::{self, interrupted},
-    usage::usage,
+    usage::set_name,
 };
 
 /// Train a set's combiner on a few objects of each class
@@ -108,13 +108,7 @@ impl Tune {
     /// Reads, trains, writes.
     pub(crate) fn run(self) -> Result<Outcome> {
         check_out(&self.out)?;
-        let name = match (&self.name, self.out.file_name()) {
-            (Some(name), _) => name.clone(),
-            (None, Some(name)) => name.to_string_lossy().into_owned(),
-            (None, None) => {
-                return Err(usage(format!("--out {} has no name of its own; name a folder that is not there yet", self.out.display())));
-            }
-        };
+        let name = set_name(self.name.as_deref(), &self.out)?;
         let models = self.offline.open(&self.models)?;
         let mut faults = self.offline.faults();
         let (data, classes) = self.open(&models, &mut faults)?;

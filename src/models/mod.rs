@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use clip::{Activation, ClipConfig, TextConfig, VisionConfig};
 pub use owlv2::Owlv2Config;
 pub use tokenizer::{Tokenizer, Tokens};
+#[cfg(feature = "hub")]
+pub(crate) use weights::Index;
 pub use weights::Weights;
 
 use crate::{

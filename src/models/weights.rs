@@ -66,7 +66,7 @@ struct Entry {
 
 /// Which shard each tensor lies in.
 #[derive(Deserialize)]
-struct Index {
+pub(crate) struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -78,17 +78,23 @@ pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Index {
+    /// An index file. Where its shards may lie is for the caller to say.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let index: Self =
+            serde_json::from_str(&read_text(path)?).map_err(|error| Error::content(path, format!("not a shard index: {error}")))?;
+        if index.weight_map.is_empty() {
+            return Err(Error::model_set(path, "weight_map", "empty", "the names of tensors and their files"));
+        }
+        Ok(index)
+    }
+
     /// A folder's index and where it is; none where the weights are one file.
     fn read(dir: &Path) -> Result<Option<(PathBuf, Self)>> {
         let path = dir.join(INDEX);
         if dir.join(SINGLE).exists() || !path.exists() {
             return Ok(None);
         }
-        let index: Self =
-            serde_json::from_str(&read_text(&path)?).map_err(|error| Error::content(&path, format!("not a shard index: {error}")))?;
-        if index.weight_map.is_empty() {
-            return Err(Error::model_set(&path, "weight_map", "empty", "the names of tensors and their files"));
-        }
+        let index = Self::open(&path)?;
         let leads_out = |shard: &str| shard.contains(['/', '\\']) || shard == ".." || shard.is_empty();
         if let Some(shard) = index.weight_map.values().find(|shard| leads_out(shard)) {
             return Err(Error::model_set(&path, "weight_map", format!("`{shard}`"), "file names beside the index"));
@@ -97,7 +103,7 @@ impl Index {
     }
 
     /// The shards' names, each once.
-    fn shards(&self) -> BTreeSet<&str> {
+    pub(crate) fn shards(&self) -> BTreeSet<&str> {
         self.weight_map.values().map(String::as_str).collect()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    models::{ClipConfig, Tokenizer, read_text},
+    models::{ClipConfig, Index, Tokenizer, read_text},
 };
 
 const CONFIG: &str = "config.json";
@@ -110,22 +109,14 @@ fn licence_of(card: &str) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: std::collections::BTreeMap<String, String>,
-}
-
 /// The names of an index's shards, each a file beside it.
 fn shards(index: &Fetched) -> Result<BTreeSet<String>> {
-    let text = read_text(&index.path)?;
-    let map: Index = serde_json::from_str(&text).map_err(|error| Error::content(&index.path, format!("not a shard index: {error}")))?;
-    if map.weight_map.is_empty() {
-        return Err(Error::model_set(&index.path, "weight_map", "empty", "the names of tensors and their files"));
-    }
+    let map = Index::open(&index.path)?;
+    let shards = map.shards();
     let sound = |name: &str| {
         name.ends_with(".safetensors") && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
-    if let Some(name) = map.weight_map.values().find(|name| !sound(name)) {
+    if let Some(name) = shards.iter().find(|name| !sound(name)) {
         return Err(Error::model_set(
             &index.path,
             "weight_map",
@@ -133,7 +124,7 @@ fn shards(index: &Fetched) -> Result<BTreeSet<String>> {
             "names of safetensors files beside the index",
         ));
     }
-    Ok(map.weight_map.into_values().collect())
+    Ok(shards.into_iter().map(str::to_owned).collect())
 }
 
 fn model_type(config: &Fetched) -> Result<String> {

@@ -23,7 +23,7 @@ use crate::{
     Outcome,
     console::{self, say},
     signals::{self, interrupted},
-    usage::usage,
+    usage::{set_name, usage},
 };
 
 /// Without a bar, a large file is told of again after this long.
@@ -89,13 +89,7 @@ impl Pull {
 
     /// What was typed, as what is meant; what cannot be meant is wrong usage.
     fn wanted(&self) -> Result<Wanted> {
-        let name = match (&self.name, self.out.file_name()) {
-            (Some(name), _) => name.clone(),
-            (None, Some(name)) => name.to_string_lossy().into_owned(),
-            (None, None) => {
-                return Err(usage(format!("--out {} has no name of its own; name a folder that is not there yet", self.out.display())));
-            }
-        };
+        let name = set_name(self.name.as_deref(), &self.out)?;
         let classes = self.classes.as_deref().map(parse_classes).transpose()?;
         if let Some(entry) = catalog::find(&self.what) {
             if self.revision.is_some() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
-use gst_video::VideoFormat;
+use gst_video::{VideoFormat, VideoInfo};
 
 use crate::support::{
     HANG, ModelSet, Out, Pipeline, Rig, completes_within, filter, first_error, info, launch_settings, picture, takes_at_most,
@@ -27,6 +27,15 @@ fn blocked(settings: &str) -> Pipeline {
     }
     assert!((2..=70).contains(&before), "{before} frames are in flight");
     pipeline
+}
+
+/// A rig whose stream has begun, and whose batches wait until they are full.
+fn patient() -> (Rig, VideoInfo) {
+    let filter = filter(&ModelSet::golden());
+    filter.set_property("batch-timeout", -1_i32);
+    let (rig, info) = (Rig::new(filter), info(VideoFormat::I420, 64, 48));
+    rig.start(&info);
+    (rig, info)
 }
 
 #[test]
@@ -152,11 +161,7 @@ fn every_frame_is_out_before_eos() {
 #[test]
 fn a_serialised_query_is_answered_behind_the_frames_in_front_of_it() {
     completes_within(HANG, || {
-        let filter = filter(&ModelSet::golden());
-        filter.set_property("batch-timeout", -1_i32);
-        let rig = Rig::new(filter);
-        let info = info(VideoFormat::I420, 64, 48);
-        rig.start(&info);
+        let (rig, info) = patient();
         for number in 0..9 {
             rig.push(picture(&info, number));
         }
@@ -290,11 +295,7 @@ impl AsMut<[u8]> for Pixels {
 #[test]
 fn a_stop_lets_go_of_frames_whose_batch_waits_until_it_is_full() {
     completes_within(HANG, || {
-        let filter = filter(&ModelSet::golden());
-        filter.set_property("batch-timeout", -1_i32);
-        let rig = Rig::new(filter);
-        let info = info(VideoFormat::I420, 64, 48);
-        rig.start(&info);
+        let (rig, info) = patient();
         let held = std::sync::Arc::new(());
         let pixels = Pixels(vec![0; info.size()], std::sync::Arc::clone(&held));
         let buffer = gst::Buffer::from_mut_slice(pixels);

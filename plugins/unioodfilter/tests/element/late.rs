@@ -9,7 +9,7 @@ use std::{
 };
 
 use gst::prelude::*;
-use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
+use gst_video::{VideoFormat, VideoInfo};
 use gstuniood::{OodMeta, OodObject};
 use uniood::{
     report::TrackReport,
@@ -17,34 +17,30 @@ use uniood::{
     verdict::{Reason, Scored, Verdict},
 };
 
-use crate::support::{HANG, ModelSet, Rig, completes_within, filter, info, picture, stamped};
+use crate::{
+    following::{following, frame, rig},
+    support::{HANG, Rig, completes_within, info},
+};
 
 /// From one frame to the next.
 const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// The element with a tracker, its boxes from upstream, all of them below the threshold.
-fn following(settings: &[(&str, &str)]) -> gst::Element {
-    let filter = filter(&ModelSet::golden());
-    for (name, value) in [("qos", "true"), ("tracker", "sort"), ("detector", "upstream"), ("ood-threshold", "2")].iter().chain(settings) {
-        filter.set_property_from_str(name, value);
-    }
-    filter
+/// Frames may be late, and all boxes are below the threshold.
+const HURRIED: [(&str, &str); 2] = [("qos", "true"), ("ood-threshold", "2")];
+
+/// The element with a tracker.
+fn hurried(settings: &[(&str, &str)]) -> gst::Element {
+    following(&[&HURRIED, settings].concat())
 }
 
 /// A rig whose stream has begun.
-fn rig(settings: &[(&str, &str)]) -> (Rig, VideoInfo) {
-    let (rig, info) = (Rig::new(following(settings)), info(VideoFormat::I420, 160, 120));
-    rig.start(&info);
-    (rig, info)
+fn hurried_rig(settings: &[(&str, &str)]) -> (Rig, VideoInfo) {
+    rig(&[&HURRIED, settings].concat())
 }
 
 /// A frame with so many things at rest.
-fn frame(info: &VideoInfo, number: u64, things: usize) -> gst::Buffer {
-    let mut buffer = stamped(picture(info, 0), number);
-    for (x, y) in [(10, 10), (90, 60)].into_iter().take(things) {
-        VideoRegionOfInterestMeta::add(buffer.make_mut(), "thing", (x, y, 50, 40));
-    }
-    buffer
+fn at_rest(info: &VideoInfo, number: u64, things: usize) -> gst::Buffer {
+    frame(info, number, &[(10, 10), (90, 60)][..things])
 }
 
 /// Downstream had frame `number` so late that the `more` behind it would come too late as well.
@@ -67,10 +63,10 @@ fn late_frames_go_through_in_order_and_tracks_go_on_behind_them() {
     completes_within(HANG, || {
         // Some, and more than a track outlives while it is looked for.
         for late in [3, 60] {
-            let (rig, info) = rig(&[]);
-            (0..3).for_each(|number| rig.push(frame(&info, number, 2)));
+            let (rig, info) = hurried_rig(&[]);
+            (0..3).for_each(|number| rig.push(at_rest(&info, number, 2)));
             be_late(&rig, 2, late);
-            (3..6 + late).for_each(|number| rig.push(frame(&info, number, 2)));
+            (3..6 + late).for_each(|number| rig.push(at_rest(&info, number, 2)));
             let metas: Vec<_> = rig.buffers().iter().map(|buffer| OodMeta::from_buffer(buffer).unwrap()).collect();
             assert!(metas.iter().map(|meta| meta.frame_id).eq(0..6 + late), "{late} late");
             for meta in &metas {
@@ -102,13 +98,13 @@ fn what_was_due_in_a_late_frame_is_made_up_for_in_the_next() {
             // In time, it would be looked for in 0, 3, 6 and 9, and scored in the first three of them.
             (vec![("detector", "frame"), ("inference-interval", "3"), ("reclassify-interval", "0")], 3, vec![0, 4, 7]),
         ] {
-            let (rig, info) = rig(&settings);
+            let (rig, info) = hurried_rig(&settings);
             let mut encoded = Vec::new();
             for number in 0..12 {
                 if number == late {
                     be_late(&rig, late - 1, 1);
                 }
-                rig.push(frame(&info, number, 1));
+                rig.push(at_rest(&info, number, 1));
                 let meta = OodMeta::from_buffer(&rig.buffer()).unwrap();
                 if meta.timings.encode > Duration::ZERO {
                     encoded.push(number);
@@ -132,7 +128,7 @@ fn what_was_due_in_a_late_frame_is_made_up_for_in_the_next() {
 #[test]
 fn late_frames_neither_end_a_track_nor_count_as_its_own() {
     completes_within(HANG, || {
-        let filter = following(&[("events", "tracks")]);
+        let filter = hurried(&[("events", "tracks")]);
         let lines = filter.request_pad_simple("meta").unwrap();
         let (keep, kept) = sync_channel(100);
         let sink = gst::Pad::builder(gst::PadDirection::Sink)
@@ -142,9 +138,9 @@ fn late_frames_neither_end_a_track_nor_count_as_its_own() {
         lines.link(&sink).unwrap();
         let (rig, info) = (Rig::new(filter), info(VideoFormat::I420, 160, 120));
         rig.start(&info);
-        (0..3).for_each(|number| rig.push(frame(&info, number, 2)));
+        (0..3).for_each(|number| rig.push(at_rest(&info, number, 2)));
         be_late(&rig, 2, 40);
-        (3..46).for_each(|number| rig.push(frame(&info, number, 2)));
+        (3..46).for_each(|number| rig.push(at_rest(&info, number, 2)));
         rig.buffers();
         let told = || {
             let line = kept.recv_timeout(HANG).unwrap();
@@ -164,7 +160,7 @@ fn held(settings: &[(&str, &str)]) -> (Rig, VideoInfo, Receiver<gst::Buffer>, Sy
     let (hand, came) = sync_channel(10);
     let (hold, held) = sync_channel(0);
     let held = Mutex::new(held);
-    let rig = Rig::with_sink(following(settings), move |sink| {
+    let rig = Rig::with_sink(hurried(settings), move |sink| {
         sink.chain_function(move |_, _, buffer| {
             hand.send(buffer).map_err(|_| gst::FlowError::Error)?;
             let _ = held.lock().unwrap().recv();
@@ -183,9 +179,9 @@ fn a_tracked_frame_that_becomes_late_in_the_engine_is_waited_for_and_another_is_
             // Two objects are a batch; one alone waits for the end.
             let settings = [("tracker", tracker), ("batch-size", "2"), ("batch-timeout", "-1"), ("scheduling-policy", "throughput")];
             let (rig, info, came, hold) = held(&settings);
-            rig.push(frame(&info, 0, 2));
+            rig.push(at_rest(&info, 0, 2));
             came.recv_timeout(HANG).unwrap();
-            rig.push(frame(&info, 1, 1));
+            rig.push(at_rest(&info, 1, 1));
             be_late(&rig, 0, 9);
             drop(hold);
             let next = |wait| came.recv_timeout(wait).map(|buffer| OodMeta::from_buffer(&buffer).unwrap());

@@ -5,6 +5,7 @@ mod changes;
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 mod flow;
+mod following;
 mod formats;
 mod late;
 mod metadata;

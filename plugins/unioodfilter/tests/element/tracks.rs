@@ -10,36 +10,12 @@ use uniood::{
     track::{LEAST_OBSERVATIONS, MOST_OBSERVATIONS},
 };
 
-use crate::support::{
-    HANG, Lines, ModelSet, Pipeline, Rig, completes_within, filter, info, launch_settings, picture, refusal, said, scored, shown, stamped,
+use crate::{
+    following::{following, frame, rig},
+    support::{
+        HANG, Lines, ModelSet, Pipeline, Rig, completes_within, info, launch_settings, picture, refusal, said, scored, shown, stamped,
+    },
 };
-
-/// The element with a tracker, its boxes from upstream.
-fn following(settings: &[(&str, &str)]) -> gst::Element {
-    let filter = filter(&ModelSet::golden());
-    filter.set_property("detector", "upstream");
-    filter.set_property_from_str("tracker", "sort");
-    for (name, value) in settings {
-        filter.set_property_from_str(name, value);
-    }
-    filter
-}
-
-/// A rig whose stream has begun.
-fn rig(settings: &[(&str, &str)]) -> (Rig, VideoInfo) {
-    let (rig, info) = (Rig::new(following(settings)), info(VideoFormat::I420, 160, 120));
-    rig.start(&info);
-    (rig, info)
-}
-
-/// The same picture each time, with regions at these places.
-fn frame(info: &VideoInfo, number: u64, places: &[(u32, u32)]) -> gst::Buffer {
-    let mut buffer = stamped(picture(info, 0), number);
-    for (x, y) in places {
-        VideoRegionOfInterestMeta::add(buffer.make_mut(), "thing", (*x, *y, 50, 40));
-    }
-    buffer
-}
 
 /// What is said of a frame with regions at these places.
 fn say(rig: &Rig, info: &VideoInfo, number: u64, places: &[(u32, u32)]) -> Vec<OodObject> {
