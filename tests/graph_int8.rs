@@ -18,12 +18,19 @@ use golden::{CLIP_CASES, GoldenCase, Inputs, session};
 use half::f16;
 use ndarray::Array2;
 use program::run;
+use prost::Message;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use street_world::film::Settings;
 use streets::streets;
 use uniood::{
     engine::{Device, Session},
-    graph::{Model, Numbers},
+    graph::{
+        Model, Numbers, OPSET,
+        onnx::{
+            Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+            TensorTypeProto, TypeProto, ValueInfoProto, element,
+        },
+    },
 };
 
 /// How far omega may be off on the mean in towers of 32 to 48 channels, which average less of their rounding away than real ones.
@@ -49,6 +56,57 @@ fn omega_is_that_of_fp32_up_to_rounding() {
         eprintln!("{name}: {mean:.1e} on the mean, {most:.1e} at most");
         assert!(mean <= MEAN && most > 0.0, "{name}: {found} for {wanted}");
     }
+}
+
+/// Without VNNI, two products of 255 and 127 overflow an x86's 16 bits, unless ONNX Runtime was told to mind; with it, they do not.
+#[test]
+fn the_largest_products_are_added_without_overflow() {
+    const INPUTS: usize = 128;
+    let weight: Vec<i8> = (0..INPUTS).flat_map(|_| [127, -127]).collect();
+    let mut session = Session::from_bytes("product", Path::new("product"), &product_of_bytes(INPUTS, &weight), &Device::Cpu, None).unwrap();
+    let x = Array2::<u8>::from_elem((9, INPUTS), 255);
+    let y: Array2<f32> = session.run(&[("x", x.view().into())]).unwrap().take("y").unwrap();
+    let sum = 255.0 * 127.0 * 128.0;
+    assert!(y.outer_iter().all(|row| row.as_slice() == Some(&[sum, -sum])), "{y}");
+}
+
+/// A model that is one product of `u8[rows, inputs]` with `weight` `[inputs, 2]`, as int8 graphs have it.
+fn product_of_bytes(inputs: usize, weight: &[i8]) -> Vec<u8> {
+    let signed = |side: usize| i64::try_from(side).unwrap();
+    let port = |name: &str, elem_type, width| {
+        let dim = [Dimension::Name("rows".to_owned()), Dimension::Size(width)].map(|value| DimensionProto { value: Some(value) });
+        let tensor_type = TensorTypeProto { elem_type, shape: Some(TensorShapeProto { dim: dim.to_vec() }) };
+        ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    };
+    let constant = |name: &str, data_type, dims: &[usize], raw: Vec<u8>| TensorProto {
+        dims: dims.iter().copied().map(signed).collect(),
+        data_type,
+        name: name.to_owned(),
+        raw_data: Some(raw),
+        ..TensorProto::default()
+    };
+    let one = 1.0_f32.to_le_bytes().to_vec();
+    let graph = GraphProto {
+        name: "product".to_owned(),
+        node: vec![NodeProto {
+            input: ["x", "w", "one", "one", "zero"].map(str::to_owned).to_vec(),
+            output: vec!["y".to_owned()],
+            name: "y".to_owned(),
+            op_type: "MatMulIntegerToFloat".to_owned(),
+            domain: "com.microsoft".to_owned(),
+            ..NodeProto::default()
+        }],
+        initializer: vec![
+            constant("w", element::I8, &[inputs, 2], weight.iter().map(|weight| weight.cast_unsigned()).collect()),
+            constant("one", element::F32, &[], one),
+            constant("zero", element::U8, &[], vec![0]),
+        ],
+        input: vec![port("x", element::U8, signed(inputs))],
+        output: vec![port("y", element::F32, 2)],
+    };
+    let domain = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
+    let opset_import = vec![domain("", OPSET), domain("com.microsoft", 1)];
+    ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..ModelProto::default() }.encode_to_vec()
 }
 
 #[test]

@@ -28,21 +28,22 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// What it can be asked for.
+    /// What it can be asked for; of a folder that is not of random weights for the last one alone.
     pub(crate) const NAMES: [&str; 3] = ["loop", "batched", "onnxruntime"];
 
-    /// Starts it on a clip. Its omega is compared with the engine's.
+    /// Starts it on a clip for `ways` of [`Peers::NAMES`]; the clip is written beside the graph. Its omega is compared with the engine's.
     ///
     /// # Errors
     /// A sentence where it cannot run.
-    pub(crate) fn start(folder: &Path, graph: &Path, clip: &Clip, engine: &Arc<Engine>) -> Result<Self, String> {
-        let file = folder.with_file_name("clip.safetensors");
+    pub(crate) fn start(graph: &Path, clip: &Clip, engine: &Arc<Engine>, ways: &[&str]) -> Result<Self, String> {
+        let file = graph.with_extension("safetensors");
         let vocabulary = engine.vocabulary(&engine.models().manifest.classes).unwrap();
         write(&file, clip, [&vocabulary.text, &vocabulary.context_text]);
         let python = std::env::var_os("UNIOOD_PYTHON").unwrap_or_else(|| "python3".into());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/clip.py");
         let mut command = Command::new(python);
-        command.arg(script).arg(folder).arg(graph).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(script).arg(engine.models().clip_dir()).arg(graph).arg(&file).args(["--ways", &ways.join(",")]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("UNIOOD_PYTHON (default python3) does not start ({error})."))?;
         let (ask, mut answers) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut first = String::new();

@@ -1,6 +1,6 @@
 """The frames of a clip scored in Python, as one would without this project: three ways, each a pass when it is asked for.
 
-    python benches/peers/clip.py CLIP_FOLDER GRAPH.onnx CLIP.safetensors [--threads N]
+    python benches/peers/clip.py CLIP_FOLDER GRAPH.onnx CLIP.safetensors [--ways WAY,…] [--threads N]
 
 CLIP_FOLDER is graph.py's. CLIP.safetensors holds frames [F, H, W, 3], boxes [N, 4] (x, y, w, h), of [N] (the frame of each
 box), text and context_text [C, E]. Crops are Pillow's in all three:
@@ -9,7 +9,8 @@ box), text and context_text [C, E]. Crops are Pillow's in all three:
     batched      graph.py's module, the objects of a frame in one batch
     onnxruntime  the built graph in onnxruntime, the objects of a frame in one batch
 
-First a line of JSON: versions, and omega of the first frame, in which the three agree. Then a line for each line of stdin that
+`--ways` has those that are got ready, all three where it is not given; the first two are for graph.py's folders alone. First a
+line of JSON: versions, and omega of the first frame, in which they agree. Then a line for each line of stdin that
 names one of them: the seconds that a pass took.
 """
 
@@ -127,6 +128,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("graph", type=pathlib.Path)
     parser.add_argument("clip", type=pathlib.Path)
+    parser.add_argument("--ways", default="loop,batched,onnxruntime")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -138,24 +140,35 @@ def main():
     boxes = [clip["boxes"][clip["of"] == number] for number in range(len(frames))]
     texts = clip["text"], clip["context_text"]
     pixels = Pixels(options.folder)
-    module, built = DualEncoder(options.folder).eval(), session(options.graph, options.threads)
     torch_texts = [torch.from_numpy(text) for text in texts]
 
-    def batched(frame, of_frame):
-        inputs = [torch.from_numpy(array) for array in batch(pixels, frame, of_frame)]
-        return module(*inputs, *torch_texts)[0].numpy()
+    def in_torch():
+        module = DualEncoder(options.folder).eval()
 
-    def in_onnxruntime(frame, of_frame):
-        inputs = dict(zip(["target", "background", "has_context"], batch(pixels, frame, of_frame)))
-        return built.run(["omega"], inputs | {"text": texts[0], "context_text": texts[1]})[0]
+        def way(frame, of_frame):
+            inputs = [torch.from_numpy(array) for array in batch(pixels, frame, of_frame)]
+            return module(*inputs, *torch_texts)[0].numpy()
 
-    ways = {"loop": Loop(options.folder, pixels, *texts), "batched": batched, "onnxruntime": in_onnxruntime}
+        return way
+
+    def in_onnxruntime():
+        built = session(options.graph, options.threads)
+
+        def way(frame, of_frame):
+            inputs = dict(zip(["target", "background", "has_context"], batch(pixels, frame, of_frame)))
+            return built.run(["omega"], inputs | {"text": texts[0], "context_text": texts[1]})[0]
+
+        return way
+
+    made = {"loop": lambda: Loop(options.folder, pixels, *texts), "batched": in_torch, "onnxruntime": in_onnxruntime}
+    ways = {name: made[name]() for name in options.ways.split(",")}
     with torch.inference_mode():
         first = {name: way(frames[0], boxes[0]) for name, way in ways.items()}
-        for name, omega in first.items():
-            numpy.testing.assert_allclose(omega, first["loop"], atol=1e-3, err_msg=f"{name} and loop disagree")
+        omega = next(iter(first.values()))
+        for name, found in first.items():
+            numpy.testing.assert_allclose(found, omega, atol=1e-3, err_msg=f"{name} disagrees with the others")
         versions = {"torch": torch.__version__, "transformers": transformers.__version__, "onnxruntime": onnxruntime.__version__}
-        print(json.dumps(versions | {"threads": options.threads, "omega": first["loop"].tolist()}), flush=True)
+        print(json.dumps(versions | {"threads": options.threads, "omega": omega.tolist()}), flush=True)
         for line in sys.stdin:
             way = ways[line.strip()]
             start = time.perf_counter()

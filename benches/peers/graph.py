@@ -21,7 +21,7 @@ import onnx
 import onnxruntime
 import torch
 from safetensors.torch import load_file
-from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from torch import nn
 from torch.nn import functional
 
@@ -164,7 +164,9 @@ def export(module, inputs, path):
 
 def halved(graph, path):
     """The graph with its weights and products in 16-bit floats."""
-    onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True, disable_shape_infer=True), path)
+    # Max is kept in 32 bits by default, but not the constant that it floors a length with, and then has two types.
+    kept = [operator for operator in DEFAULT_OP_BLOCK_LIST if operator != "Max"]
+    onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True, disable_shape_infer=True, op_block_list=kept), path)
     return path
 
 
