@@ -12,7 +12,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use uniood::engine::Engine;
 
-use crate::clip::Clip;
+use crate::{clip::Clip, settle};
 
 /// How far omega may be from the peers': pixels are rounded otherwise.
 const AGREEMENT: f64 = 5e-3;
@@ -28,8 +28,8 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// What it can be asked for; of a folder that is not of random weights for the last one alone.
-    pub(crate) const NAMES: [&str; 3] = ["loop", "batched", "onnxruntime"];
+    /// What it can be asked for; of a folder that is not of random weights for the last two alone.
+    pub(crate) const NAMES: [&str; 4] = ["loop", "batched", "onnxruntime", "graph"];
 
     /// Starts it on a clip for `ways` of [`Peers::NAMES`]; the clip is written beside the graph. Its omega is compared with the engine's.
     ///
@@ -62,6 +62,7 @@ impl Peers {
 
     /// A pass of one of them.
     pub(crate) fn seconds(&mut self, name: &str) -> f64 {
+        settle();
         writeln!(self.ask.as_mut().unwrap(), "{name}").unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();

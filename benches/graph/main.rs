@@ -9,6 +9,7 @@ mod common;
 mod openvino;
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -49,7 +50,7 @@ fn main() {
         let dir = kept.as_deref().unwrap_or(temporary.path()).join(sizes.name.replace('/', ""));
         fs::create_dir_all(&dir).unwrap();
         sizes.write(&dir);
-        let graph = write(&sizes, &dir, Numbers::Fp32);
+        let [graph, int8] = [Numbers::Fp32, Numbers::Int8].map(|numbers| write(&sizes, &dir, numbers));
         if kept.is_some() {
             continue;
         }
@@ -59,15 +60,16 @@ fn main() {
         );
         println!("{}", Figure::HEAD);
         common::print(&against_sgemm(&sizes, &graph, repeats));
-        common::print(&in_int8(&sizes, &dir, &graph, repeats));
+        common::print(&in_int8(&sizes, &graph, &int8, repeats));
         let openvino = openvino::figures(&graph, &sizes, repeats);
         if let Ok(figures) = &openvino {
             common::print(figures);
         }
-        match against_peers(&dir, &graph, repeats) {
-            Ok((figures, words)) => {
-                common::print(&figures);
-                println!("\n{words}\n");
+        match against_peers(&dir, [&graph, &int8], repeats) {
+            Ok(report) => {
+                common::print(&beside_peers(&report));
+                println!("\n{}", peers(&report));
+                println!("\n{}", profiles(&report["profile"]));
             }
             Err(why) => println!("\nNot run beside PyTorch: {why}\n"),
         }
@@ -119,19 +121,23 @@ fn against_sgemm(sizes: &Sizes, graph: &Path, repeats: usize) -> Vec<Figure> {
     ]
 }
 
-/// The graph in 8-bit integers beside itself in 32-bit floats: speed, and how far omega is off.
-fn in_int8(sizes: &Sizes, dir: &Path, graph: &Path, repeats: usize) -> Vec<Figure> {
-    let int8 = write(sizes, dir, Numbers::Int8);
-    let [mut fp32, mut int8] = [graph, int8.as_path()].map(|graph| Session::from_file("encode", graph, &Device::Cpu, None).unwrap());
+/// The graph in 8-bit integers beside itself in 32-bit floats: speed, and how far omega is off. On one thread too: two that a virtual machine
+/// puts on one core for a while cost int8 more than fp32.
+fn in_int8(sizes: &Sizes, graph: &Path, int8: &Path, repeats: usize) -> Vec<Figure> {
     let batch = Batch::new(sizes);
-    let off = batch.omega(&mut fp32) - batch.omega(&mut int8);
-    let off: Vec<f64> = off.iter().map(|off| f64::from(off.abs())).collect();
-    let most = off.iter().copied().fold(0.0, f64::max);
-    let times = interleaved(repeats, &mut [&mut || drop(batch.omega(&mut fp32)), &mut || drop(batch.omega(&mut int8))]);
-    let ratios: Vec<f64> = times[0].iter().zip(&times[1]).map(|(fp32, int8)| fp32.as_secs_f64() / int8.as_secs_f64()).collect();
-    let milliseconds: Vec<f64> = times[1].iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    let timed = |threads| {
+        let [mut fp32, mut int8] = [graph, int8].map(|graph| Session::from_file("encode", graph, &Device::Cpu, threads).unwrap());
+        let off = batch.omega(&mut fp32) - batch.omega(&mut int8);
+        let most = off.iter().map(|off| f64::from(off.abs())).fold(0.0, f64::max);
+        let times = interleaved(repeats, &mut [&mut || drop(batch.omega(&mut fp32)), &mut || drop(batch.omega(&mut int8))]);
+        let ratios: Vec<f64> = times[0].iter().zip(&times[1]).map(|(fp32, int8)| fp32.as_secs_f64() / int8.as_secs_f64()).collect();
+        let milliseconds: Vec<f64> = times[1].iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        (ratios, milliseconds, most)
+    };
+    let ((ratios, milliseconds, most), (of_one, _, _)) = (timed(None), timed(Some(1)));
     vec![
         Figure::new("int8 ÷ fp32, speed over speed (the goal is for processors with VNNI)", Some(('≥', 2.5)), &ratios, 2),
+        Figure::new("the same on one thread", Some(('≥', 2.5)), &of_one, 2),
         Figure::new("graph in int8, ms a batch", None, &milliseconds, 1),
         Figure::new("omega in int8, off fp32 at most", Some(('≤', 0.005)), &[most], 5),
     ]
@@ -170,29 +176,34 @@ impl Batch {
     }
 }
 
-/// Runs the peers' script on the same folder.
+/// What the peers' script reports of the same folder, and of the graph in fp32 and in int8.
 ///
 /// # Errors
 /// A sentence where it cannot run.
-fn against_peers(dir: &Path, graph: &Path, repeats: usize) -> Result<(Vec<Figure>, String), String> {
+fn against_peers(dir: &Path, [graph, int8]: [&Path; 2], repeats: usize) -> Result<Value, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/graph.py");
     let python = std::env::var_os("UNIOOD_PYTHON").unwrap_or_else(|| "python3".into());
     let mut command = Command::new(python);
-    command.arg(script).arg(dir).arg(graph).args(["--json", "--repeats", &repeats.to_string()]).stderr(Stdio::inherit());
+    command.arg(script).arg(dir).arg(graph).arg("--int8").arg(int8);
+    command.args(["--json", "--repeats", &repeats.to_string()]).stderr(Stdio::inherit());
     let output = command.output().map_err(|error| format!("UNIOOD_PYTHON (default python3) does not start ({error})."))?;
     if !output.status.success() {
         return Err("the Python that UNIOOD_PYTHON names (default python3) lacks what benches/peers/requirements.txt lists, or \
             benches/peers/graph.py failed."
             .to_owned());
     }
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    Ok(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// The graph beside the same module in PyTorch, that exported, and itself in fp16.
+fn beside_peers(report: &Value) -> Vec<Figure> {
     let figure = |what: &str, goal, value: &Value, digits| {
         let number = |key: &str| value[key].as_f64().unwrap();
         let (median, least, most) = (number("median"), number("min"), number("max"));
         Figure { what: what.to_owned(), goal, median, least, most, digits }
     };
     let (ratio, ms) = (&report["ratio"], &report["ms"]);
-    let figures = vec![
+    vec![
         figure("graph ÷ PyTorch's export in the same ONNX Runtime, speed over speed", Some(('≥', 1.0)), &ratio["exported"], 2),
         figure("graph ÷ PyTorch, speed over speed", Some(('≥', 1.2)), &ratio["torch"], 2),
         figure("graph in fp16 ÷ graph, speed over speed (a processor computes fp16 in fp32)", None, &ratio["fp16"], 2),
@@ -200,10 +211,39 @@ fn against_peers(dir: &Path, graph: &Path, repeats: usize) -> Result<(Vec<Figure
         figure("PyTorch's export, ms a batch", None, &ms["exported"], 1),
         figure("PyTorch, ms a batch", None, &ms["torch"], 1),
         figure("graph in fp16, ms a batch", None, &ms["fp16"], 1),
-    ];
-    let version = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
-    let threads = &report["threads"];
-    Ok((figures, format!("Peers: torch {}, onnxruntime {}, {threads} threads.", version("torch"), version("onnxruntime"))))
+    ]
+}
+
+/// What they are.
+fn peers(report: &Value) -> String {
+    let version = |key: &str| report[key].as_str().unwrap_or_default();
+    format!("Peers: torch {}, onnxruntime {}, {} threads.", version("torch"), version("onnxruntime"), report["threads"])
+}
+
+/// Where a batch's time goes: a table of operators, those that take a hundredth of it in either precision.
+fn profiles(profile: &Value) -> String {
+    let spent = |precision: &str| -> Vec<(String, f64)> { serde_json::from_value(profile[precision].clone()).unwrap() };
+    let [fp32, int8] = ["fp32", "int8"].map(spent);
+    let whole = |spent: &[(String, f64)]| spent.iter().map(|(_, ms)| ms).sum::<f64>();
+    let (all_fp32, all_int8) = (whole(&fp32), whole(&int8));
+    let of = |spent: &[(String, f64)], operator: &str| spent.iter().find(|(name, _)| name == operator).map_or(0.0, |(_, ms)| *ms);
+    let mut rows: Vec<(&str, f64, f64)> = Vec::new();
+    for (operator, _) in fp32.iter().chain(&int8) {
+        let row = (operator.as_str(), of(&fp32, operator), of(&int8, operator));
+        if !rows.contains(&row) && (row.1 >= all_fp32 / 100.0 || row.2 >= all_int8 / 100.0) {
+            rows.push(row);
+        }
+    }
+    let (named_fp32, named_int8) = rows.iter().fold((0.0, 0.0), |(fp32, int8), row| (fp32 + row.1, int8 + row.2));
+    rows.push(("the others", all_fp32 - named_fp32, all_int8 - named_int8));
+    rows.push(("all", all_fp32, all_int8));
+    let mut table = String::from(
+        "Where the time goes, by ONNX Runtime's own profile:\n\n| operator | fp32, ms a batch | int8, ms a batch |\n|---|---|---|\n",
+    );
+    for (operator, fp32, int8) in rows {
+        writeln!(table, "| {operator} | {fp32:.1} | {int8:.1} |").unwrap();
+    }
+    table
 }
 
 /// Multiplications and additions of the image tower's matrix products for one image: patches, the four projections and

@@ -3,13 +3,14 @@
     python benches/peers/clip.py CLIP_FOLDER GRAPH.onnx CLIP.safetensors [--ways WAY,…] [--threads N]
 
 CLIP_FOLDER is graph.py's. CLIP.safetensors holds frames [F, H, W, 3], boxes [N, 4] (x, y, w, h), of [N] (the frame of each
-box), text and context_text [C, E]. Crops are Pillow's in all three:
+box), text and context_text [C, E]. Crops are Pillow's in all:
 
     loop         the method as it is written down: transformers' CLIP, one object after the other, one class after the other
     batched      graph.py's module, the objects of a frame in one batch
     onnxruntime  the built graph in onnxruntime, the objects of a frame in one batch
+    graph        the same with crops that were cut before: what of it is the graph
 
-`--ways` has those that are got ready, all three where it is not given; the first two are for graph.py's folders alone. First a
+`--ways` has those that are got ready, all where it is not given; the first two are for graph.py's folders alone. First a
 line of JSON: versions, and omega of the first frame, in which they agree. Then a line for each line of stdin that
 names one of them: the seconds that a pass took.
 """
@@ -128,7 +129,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("graph", type=pathlib.Path)
     parser.add_argument("clip", type=pathlib.Path)
-    parser.add_argument("--ways", default="loop,batched,onnxruntime")
+    parser.add_argument("--ways", default="loop,batched,onnxruntime,graph")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -151,16 +152,28 @@ def main():
 
         return way
 
-    def in_onnxruntime():
+    def in_onnxruntime(cut):
         built = session(options.graph, options.threads)
 
         def way(frame, of_frame):
-            inputs = dict(zip(["target", "background", "has_context"], batch(pixels, frame, of_frame)))
+            inputs = dict(zip(["target", "background", "has_context"], cut(frame, of_frame)))
             return built.run(["omega"], inputs | {"text": texts[0], "context_text": texts[1]})[0]
 
         return way
 
-    made = {"loop": lambda: Loop(options.folder, pixels, *texts), "batched": in_torch, "onnxruntime": in_onnxruntime}
+    def cut(frame, of_frame):
+        return batch(pixels, frame, of_frame)
+
+    def cut_before():
+        cuts = {id(frame): cut(frame, of_frame) for frame, of_frame in zip(frames, boxes) if len(of_frame)}
+        return lambda frame, _: cuts[id(frame)]
+
+    made = {
+        "loop": lambda: Loop(options.folder, pixels, *texts),
+        "batched": in_torch,
+        "onnxruntime": lambda: in_onnxruntime(cut),
+        "graph": lambda: in_onnxruntime(cut_before()),
+    }
     ways = {name: made[name]() for name in options.ways.split(",")}
     with torch.inference_mode():
         first = {name: way(frames[0], boxes[0]) for name, way in ways.items()}

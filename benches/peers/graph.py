@@ -1,14 +1,16 @@
 """The built image graph beside the same computation as a PyTorch module, run by PyTorch and exported to ONNX, and itself in fp16.
 
-    python benches/peers/graph.py CLIP_FOLDER GRAPH.onnx [--repeats N] [--threads N] [--cpu-time] [--json]
+    python benches/peers/graph.py CLIP_FOLDER GRAPH.onnx [--int8 INT8.onnx] [--repeats N] [--threads N] [--cpu-time] [--json]
 
 CLIP_FOLDER holds config.json, preprocessor_config.json, model.safetensors and combiner.safetensors (residual form
 with convolutions). All run in this process, in turn; a ratio is the peer's time over the graph's, repeat by repeat (of fp16:
 the graph's over its own, so that above 1 it is the faster one). The module is written for speed as one would in PyTorch: both images in one batch, attention weights read where
-they are computed, conv1 mixed once for all classes.
+they are computed, conv1 mixed once for all classes. At the end onnxruntime profiles the graph, and that in int8 where it is given: how long
+each of their operators takes.
 """
 
 import argparse
+import collections
 import json
 import pathlib
 import statistics
@@ -177,11 +179,29 @@ def session(path, threads):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def profile(path, threads, feed, folder, repeats):
+    """Milliseconds of a run by operator, the longest first, without the first run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")
+    profiled = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    for _ in range(repeats + 1):
+        profiled.run(["omega"], feed)
+    events = json.loads(pathlib.Path(profiled.end_profiling()).read_text())
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    spent = collections.Counter()
+    for event in events:
+        if event["cat"] == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= starts[1]:
+            spent[event["args"]["op_name"]] += event["dur"] / 1e3 / repeats
+    return spent.most_common()
+
+
 def interleaved(works, repeats, clock):
-    """Seconds of each work, once in turn, after one round that does not count."""
+    """Seconds of each work, once in turn, after one round that does not count; between them, threads that spin come to rest."""
     times = {name: [] for name in works}
     for repeat in range(repeats + 1):
         for name, work in works.items():
+            time.sleep(0.2)
             start = clock()
             work()
             if repeat:
@@ -198,6 +218,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("graph", type=pathlib.Path)
+    parser.add_argument("--int8", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu-time", action="store_true", help="the processor's time in place of the wall's, on a busy machine; with --threads 1")
@@ -236,6 +257,10 @@ def main():
             "fp16": lambda: half.run(["omega", "clip_cosine"], feed),
         }
         times = interleaved(works, options.repeats, time.process_time if options.cpu_time else time.perf_counter)
+        profiled = {"fp32": options.graph} | ({"int8": options.int8} if options.int8 else {})
+        profiles = {
+            name: profile(path, options.threads, feed, pathlib.Path(folder), options.repeats) for name, path in profiled.items()
+        }
 
     report = {
         "threads": options.threads,
@@ -245,6 +270,7 @@ def main():
         "ms": {name: spread([1e3 * seconds for seconds in of]) for name, of in times.items()},
         "ratio": {name: spread([b / a for a, b in zip(times["graph"], times[name])]) for name in ("exported", "torch")}
         | {"fp16": spread([a / b for a, b in zip(times["graph"], times["fp16"])])},
+        "profile": profiles,
     }
     if options.json:
         print(json.dumps(report))
@@ -254,6 +280,8 @@ def main():
         print(f"  {name:8} {of['median']:8.1f} ({of['min']:.1f}–{of['max']:.1f}) ms a batch")
     for name, of in report["ratio"].items():
         print(f"  graph ÷ {name:8} {of['median']:.2f} ({of['min']:.2f}–{of['max']:.2f})")
+    for name, of in report["profile"].items():
+        print(f"  {name}: " + ", ".join(f"{operator} {ms:.1f} ms" for operator, ms in of[:10]))
 
 
 if __name__ == "__main__":
