@@ -2,6 +2,7 @@
 
 mod around;
 mod choice;
+mod knob;
 mod pictures;
 mod tune;
 
@@ -102,7 +103,7 @@ impl FromStr for Streams {
 impl Bench {
     /// Measures one number of cameras, looks for the largest that is held, or for settings.
     pub(crate) fn run(self) -> Result<Outcome> {
-        self.tracking.check::<Self>("uniood bench");
+        self.tracking.check()?;
         let models = self.models.open(&self.settings)?;
         plugin::load()?;
         let Some(streams) = self.streams else {

@@ -153,9 +153,9 @@ impl Eval {
         }
         let Some(least) = self.min_auroc else { return Outcome::Done };
         let gated = |row: &&Row| self.lists.given() || row.method == Method::Uniood.name();
-        // The first run's: its mean over several OOD sets, or the one there is.
+        // The first run's: its mean over several OOD sets, or the one there is. The mean stands last, also behind a set of that name.
         let first = rows.iter().take_while(|row| rows.first().is_some_and(|first| first.same_run(row)));
-        let row = first.clone().find(|row| gated(row) && row.ood == MEAN).or_else(|| first.clone().find(gated));
+        let row = first.clone().filter(|row| gated(row) && row.ood == MEAN).last().or_else(|| first.clone().find(gated));
         let auroc = row.map_or(0.0, |row| row.metrics.auroc);
         if auroc >= f64::from(least) {
             return Outcome::Done;

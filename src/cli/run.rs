@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum, error::ErrorKind};
+use clap::{Args, ValueEnum};
 use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
@@ -29,6 +29,7 @@ use crate::{
     settings::{Models, Settings, Tracking},
     signals,
     summary::Summary,
+    usage::usage,
 };
 
 /// The engine's name where several inputs share it.
@@ -124,10 +125,9 @@ struct Cameras {
 impl Run {
     /// Runs files one after the other, or `jobs` of them at a time, and all live inputs at the same time.
     pub(crate) fn run(self) -> Result<Outcome> {
-        self.tracking.check::<Self>("uniood run");
+        self.tracking.check()?;
         if self.events != Events::Frames && !self.tracking.follows() {
-            let sentence = "--events tells of tracks only where there is a tracker; add --tracker sort or --tracker iou";
-            Self::augment_args(clap::Command::new("uniood run")).error(ErrorKind::ArgumentConflict, sentence).exit();
+            return Err(usage("--events tells of tracks only where there is a tracker; add --tracker sort or --tracker iou"));
         }
         let inputs = inputs::parse(&self.inputs)?;
         // Read here too, so that a wrong set is told of before a pipeline is built.

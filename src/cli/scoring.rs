@@ -15,6 +15,7 @@ pub(crate) struct Scoring {
     bus: gst::Bus,
     filter: gst::Element,
     entrance: Arc<Entrance>,
+    journal: Arc<Journal>,
 }
 
 /// What the pipeline has to say.
@@ -41,7 +42,7 @@ impl Scoring {
         filter.link_pads(Some("meta"), &lines, Some("sink"))?;
         watch_frames(filter, journal)?;
         let bus = pipeline.bus().context("a pipeline has a bus")?;
-        let scoring = Self { pipeline, bus, filter: filter.clone(), entrance };
+        let scoring = Self { pipeline, bus, filter: filter.clone(), entrance, journal: Arc::clone(journal) };
         if scoring.pipeline.set_state(gst::State::Playing).is_err() {
             return Err(match scoring.said(gst::ClockTime::ZERO) {
                 Some(Said::Error(error)) => error,
@@ -53,6 +54,7 @@ impl Scoring {
 
     /// Stops it; what is under way is lost, and whoever waits for it waits no more.
     pub(crate) fn stop(&self) {
+        self.journal.crops().end();
         // Nothing is left to be told where even stopping fails.
         let _ = self.pipeline.set_state(gst::State::Null);
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Args, Command, ValueEnum, error::ErrorKind};
+use clap::{Args, ValueEnum};
 use uniood::{
     detect::Selection,
     engine::{self, Approximation, DetectorChoice, Device, Engine, EngineConfig, FrameSettings, Precision},
@@ -17,7 +17,7 @@ use uniood::{
     vocabulary::parse_classes,
 };
 
-use crate::console;
+use crate::{console, usage::usage};
 
 /// Which model set.
 #[derive(Args, Debug, Clone)]
@@ -173,11 +173,9 @@ enum Tracker {
 }
 
 impl Tracking {
-    /// Settings that do not fit together end the program as clap ends it for what it finds wrong itself; `C` is the command.
-    pub(crate) fn check<C: Args>(&self, command: &'static str) {
-        if let Err(error) = self.settings() {
-            C::augment_args(Command::new(command)).error(ErrorKind::ArgumentConflict, error).exit();
-        }
+    /// Settings that do not fit together are wrong usage.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.settings().map(drop).map_err(|error| usage(error.to_string()))
     }
 
     /// Whether there is a tracker.

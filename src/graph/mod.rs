@@ -30,27 +30,32 @@ mod model;
 mod names;
 pub mod onnx;
 mod owlv2;
+pub mod port;
 mod quantize;
 mod shared;
 mod text;
 mod tower;
 mod transformer;
+mod write;
 
 pub use model::{Model, OPSET};
+pub use write::{
+    write_features, write_heads, write_owlv2, write_owlv2_text, write_pictures, write_shortlist, write_text, write_tower, write_vision,
+};
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use crate::{
-    Error, Result,
+    Result,
     combiner::Combiner,
-    models::{ClipConfig, ModelSet, Owlv2Config, Weights},
+    models::{ClipConfig, Owlv2Config, Weights},
 };
 
 /// The version of the graphs' inputs and outputs, in their metadata under `schema`.
 pub const SCHEMA: &str = "uniood.graph/1";
 
 /// The source of everything that decides what a graph is: a cached graph is only as good as the code that built it.
-pub(crate) const SOURCES: [&str; 14] = [
+pub(crate) const SOURCES: [&str; 16] = [
     include_str!("builder.rs"),
     include_str!("combiner.rs"),
     include_str!("features.rs"),
@@ -60,11 +65,13 @@ pub(crate) const SOURCES: [&str; 14] = [
     include_str!("names.rs"),
     include_str!("onnx.rs"),
     include_str!("owlv2.rs"),
+    include_str!("port.rs"),
     include_str!("quantize.rs"),
     include_str!("shared.rs"),
     include_str!("text.rs"),
     include_str!("tower.rs"),
     include_str!("transformer.rs"),
+    include_str!("write.rs"),
 ];
 
 /// What a graph computes in.
@@ -84,177 +91,6 @@ impl fmt::Display for Numbers {
             Self::Int8 => "int8",
         })
     }
-}
-
-/// Names of inputs and outputs.
-pub mod port {
-    /// Crops, RGB levels.
-    pub const TARGET: &str = "target";
-    /// Frames with the object masked, RGB levels.
-    pub const BACKGROUND: &str = "background";
-    /// 1 where the frame holds other objects, else 0.
-    pub const HAS_CONTEXT: &str = "has_context";
-    /// M(t_c).
-    pub const TEXT: &str = "text";
-    /// M̃_c.
-    pub const CONTEXT_TEXT: &str = "context_text";
-    /// Ω_c.
-    pub const OMEGA: &str = "omega";
-    /// cos(P z_0(x), M(t_c)): plain CLIP.
-    pub const CLIP_COSINE: &str = "clip_cosine";
-    /// Intra-image attention.
-    pub const BETA_TARGET: &str = "beta_target";
-    /// Inter-image attention.
-    pub const BETA_BACKGROUND: &str = "beta_background";
-    /// z of the target.
-    pub const TOKENS_TARGET: &str = "tokens_target";
-    /// z of the background.
-    pub const TOKENS_BACKGROUND: &str = "tokens_background";
-    /// The target's patches on the last layer's value path.
-    pub const VALUES_TARGET: &str = "values_target";
-    /// z_0 of pictures alone.
-    pub const CLS: &str = "cls";
-    /// How many classes an object is scored against.
-    pub const SHORTLIST: &str = "shortlist";
-    /// A crop or a frame, RGB levels.
-    pub const IMAGE: &str = "image";
-    /// z of it.
-    pub const TOKENS: &str = "tokens";
-    /// Intra-image attention of it.
-    pub const BETA: &str = "beta";
-    /// CLS's queries of every layer.
-    pub const QUERY_CLS: &str = "query_cls";
-    /// z of frames.
-    pub const TOKENS_FRAME: &str = "tokens_frame";
-    /// Keys of frames.
-    pub const KEY_FRAME: &str = "key_frame";
-    /// Which of the frames is an object's.
-    pub const FRAME: &str = "frame";
-    /// Which of the frame's tokens are masked out of the keys.
-    pub const HIDDEN: &str = "hidden";
-    /// Token ids.
-    pub const INPUT_IDS: &str = "input_ids";
-    /// Where the EOT token stands.
-    pub const EOT: &str = "eot";
-    /// Text embeddings, not scaled.
-    pub const TEXT_EMBEDDING: &str = "text_embedding";
-    /// Queries of the EOT tokens.
-    pub const QUERY_EOT: &str = "query_eot";
-    /// Keys of the EOT tokens.
-    pub const KEY_EOT: &str = "key_eot";
-    /// A picture as transformers' processor makes it.
-    pub const PIXEL_VALUES: &str = "pixel_values";
-    /// Texts that are looked for.
-    pub const QUERIES: &str = "queries";
-    /// Boxes of all patches.
-    pub const PRED_BOXES: &str = "pred_boxes";
-    /// Whether there is an object.
-    pub const OBJECTNESS_LOGITS: &str = "objectness_logits";
-    /// Whether it is one of the texts.
-    pub const LOGITS: &str = "logits";
-
-    /// Keys of one layer.
-    #[must_use]
-    pub fn key(layer: usize) -> String {
-        format!("key_{layer}")
-    }
-}
-
-/// Builds a model set's image graph, without β, and writes it to `path` (and `path.data` where it passes 2 GiB).
-///
-/// # Errors
-/// [`crate::Error::File`], [`crate::Error::Content`] or [`crate::Error::ModelSet`] for weights that are missing, broken or do not fit.
-pub fn write_vision(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    let combiner = models.combiner_path().map(|path| Combiner::open(&path, &models.clip)).transpose()?;
-    let graph =
-        ImageGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, combiner: combiner.as_ref(), betas: false };
-    graph.build()?.in_numbers(numbers).write(path)
-}
-
-/// Builds a model set's image graph with a shortlist.
-///
-/// # Errors
-/// As [`write_vision`]; [`Error::Setting`] for plain CLIP.
-pub fn write_shortlist(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    let combiner = combiner(models)?;
-    let graph = ImageGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, combiner: Some(&combiner), betas: false };
-    graph.build_with_shortlist()?.in_numbers(numbers).write(path)
-}
-
-/// Builds a model set's tower for `background=shared` and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_tower(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    TowerGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.in_numbers(numbers).write(path)
-}
-
-/// Builds a model set's heads for `background=shared` and writes them to `path`.
-///
-/// # Errors
-/// As [`write_shortlist`].
-pub fn write_heads(models: &ModelSet, shortlist: bool, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    let combiner = combiner(models)?;
-    let graph = HeadsGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, combiner: &combiner, betas: false };
-    graph.build(shortlist)?.write(path)
-}
-
-fn combiner(models: &ModelSet) -> Result<Combiner> {
-    let path = models.combiner_path().ok_or_else(|| {
-        Error::Setting(
-            "the set is plain CLIP, whose scores look at no background and cost nothing for a class; tune a combiner first".to_owned(),
-        )
-    })?;
-    Combiner::open(&path, &models.clip)
-}
-
-/// Builds a model set's text graph and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_text(models: &ModelSet, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    TextGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.write(path)
-}
-
-/// Builds a model set's feature graph, with the patches' values where `values`, and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_features(models: &ModelSet, values: bool, numbers: Numbers, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    FeatureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights, values }.build()?.in_numbers(numbers).write(path)
-}
-
-/// Builds a model set's graph of pictures alone and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_pictures(models: &ModelSet, numbers: Numbers, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(&models.clip_dir())?;
-    PictureGraph { name: &models.manifest.name, clip: &models.clip, weights: &weights }.build()?.in_numbers(numbers).write(path)
-}
-
-/// Builds the graph of an OWLv2 folder, for names or for objects, and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_owlv2(dir: &Path, config: &Owlv2Config, names: bool, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(dir)?;
-    Owlv2Graph { config, weights: &weights, names }.build()?.write(path)
-}
-
-/// Builds the text graph of an OWLv2 folder and writes it to `path`.
-///
-/// # Errors
-/// As [`write_vision`].
-pub fn write_owlv2_text(dir: &Path, config: &Owlv2Config, path: &Path) -> Result<()> {
-    let weights = Weights::open_folder(dir)?;
-    Model::new(text::build(&config.clip, &weights, &names::OWLV2)?, SCHEMA, "owlv2").write(path)
 }
 
 /// What the image graph is made of.

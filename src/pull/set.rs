@@ -25,9 +25,6 @@ const CARD: &str = "README.md";
 /// A detector that is one file, in its repository.
 const ONNX: &str = "onnx/model.onnx";
 
-/// Files that are larger get a second name in place of a copy: weights, which nobody edits.
-const EDITED: u64 = 16 << 20;
-
 /// What is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -198,17 +195,11 @@ impl Part {
     fn place(&self, set: &Path) -> Result<()> {
         let to = set.join(self.form.name());
         if self.form.kind().is_none() {
-            return self.files.iter().try_for_each(|file| place(&file.path, &to));
+            return self.files.iter().try_for_each(|file| take_over(&file.path, &to));
         }
         fs::create_dir(&to).map_err(Error::file("create", &to))?;
-        self.files.iter().try_for_each(|file| place(&file.path, &to.join(&file.name)))
+        self.files.iter().try_for_each(|file| take_over(&file.path, &to.join(&file.name)))
     }
-}
-
-/// From the cache into a set.
-fn place(cached: &Path, to: &Path) -> Result<()> {
-    let large = fs::metadata(cached).map_err(Error::file("read", cached))?.len() > EDITED;
-    if large { take_over(cached, to) } else { fs::copy(cached, to).map(drop).map_err(Error::file("write", to)) }
 }
 
 fn manifest(wanted: &Wanted, parts: &[Part]) -> Value {

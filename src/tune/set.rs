@@ -139,11 +139,15 @@ fn take_over_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A second name for a file where the file system has that, else a copy.
+/// Larger files get a second name in place of a copy: weights, which nobody edits.
+const EDITED: u64 = 16 << 20;
+
+/// A second name for a large file where the file system has that, else a copy.
 pub(crate) fn take_over(from: &Path, to: &Path) -> Result<()> {
     // A link to a link would point nowhere from another folder.
     let from = from.canonicalize().map_err(Error::file("read", from))?;
-    if fs::hard_link(&from, to).is_ok() {
+    let size = from.metadata().map_err(Error::file("read", &from))?.len();
+    if size > EDITED && fs::hard_link(&from, to).is_ok() {
         return Ok(());
     }
     fs::copy(&from, to).map(drop).map_err(Error::file("write", to))

@@ -1,6 +1,6 @@
 """An OWLv2 of full size with random weights, and what transformers makes of a picture and some names with it.
 
-    owlv2_reference.py FOLDER LAYERS TOKENIZER_FOLDER   with the prompts as a JSON list on stdin
+    owlv2_reference.py FOLDER TOKENIZER_FOLDER   with the prompts as a JSON list on stdin
 
 Writes config.json, model.safetensors and a tokenizer that pads as OWLv2's do ("!", id 0) into FOLDER, and reference.safetensors:
 `picture` u8 [960, 960, 3], `pixel_values`, `input_ids`, `logits`, `objectness_logits`, `pred_boxes`. A square picture of the
@@ -21,14 +21,13 @@ SIDE = 960
 
 
 @torch.no_grad()
-def main(folder: str, layers: str, tokenizer_folder: str) -> None:
+def main(folder: str, tokenizer_folder: str) -> None:
     torch.manual_seed(11)
     torch.set_num_threads(1)
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder, pad_token="!")
     config = Owlv2Config(
-        vision_config={"image_size": SIDE, "num_hidden_layers": int(layers)},
-        text_config={"num_hidden_layers": int(layers), "vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id,
-                     "bos_token_id": tokenizer.bos_token_id},
+        vision_config={"image_size": SIDE},
+        text_config={"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id},
     )
     model = Owlv2ForObjectDetection(config).eval()
     # Fresh weights have zero biases, unit norms and attention close to uniform: too easy to get right.

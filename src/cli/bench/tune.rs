@@ -16,15 +16,16 @@ use gst::prelude::*;
 use indicatif::ProgressBar;
 use uniood::{
     Error,
-    engine::Device,
     models::ModelSet,
-    tuned::{BATCH_SIZE_DEFAULT, BATCH_TIMEOUT_DEFAULT, Document, Found, SCHEMA, Trial, Tuned},
+    tuned::{Document, Found, SCHEMA, Trial, Tuned},
 };
 
 use super::{
     around::{Around, element},
     choice::{Gain, fastest, median, range},
-    film, lock,
+    film,
+    knob::{Knob, all, words},
+    lock,
     pictures::Pictures,
 };
 use crate::{
@@ -66,77 +67,6 @@ pub(super) struct Tuning {
     /// With --tune: the file that --settings and the element's property settings take
     #[arg(long, value_name = "FILE", requires = "tune", default_value = "uniood-settings.json")]
     out: PathBuf,
-}
-
-/// A setting that is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Knob {
-    BatchSize,
-    EncoderThreads,
-    DetectorThreads,
-    BatchTimeout,
-}
-
-impl Knob {
-    /// In the order they are looked for: each is tried with the best of those before it.
-    const ALL: [Self; 4] = [Self::EncoderThreads, Self::DetectorThreads, Self::BatchSize, Self::BatchTimeout];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::BatchSize => "batch-size",
-            Self::EncoderThreads => "encoder-threads",
-            Self::DetectorThreads => "detector-threads",
-            Self::BatchTimeout => "batch-timeout",
-        }
-    }
-
-    fn of(self, tuned: Tuned) -> i64 {
-        match self {
-            Self::BatchSize => tuned.batch_size.unwrap_or(BATCH_SIZE_DEFAULT).into(),
-            Self::EncoderThreads => tuned.encoder_threads.unwrap_or(0).into(),
-            Self::DetectorThreads => tuned.detector_threads.unwrap_or(0).into(),
-            Self::BatchTimeout => tuned.batch_timeout.unwrap_or(BATCH_TIMEOUT_DEFAULT).into(),
-        }
-    }
-
-    fn set(self, mut tuned: Tuned, value: i32) -> Tuned {
-        let number = u32::try_from(value).ok();
-        match self {
-            Self::BatchSize => tuned.batch_size = number,
-            Self::EncoderThreads => tuned.encoder_threads = number,
-            Self::DetectorThreads => tuned.detector_threads = number,
-            Self::BatchTimeout => tuned.batch_timeout = Some(value),
-        }
-        tuned
-    }
-
-    const fn is_given(self, given: Tuned) -> bool {
-        match self {
-            Self::BatchSize => given.batch_size.is_some(),
-            Self::EncoderThreads => given.encoder_threads.is_some(),
-            Self::DetectorThreads => given.detector_threads.is_some(),
-            Self::BatchTimeout => given.batch_timeout.is_some(),
-        }
-    }
-
-    /// What is tried in place of the default.
-    fn others(self, cores: usize, settings: &Settings) -> Vec<i32> {
-        let on_processor = matches!(settings.device, Device::Auto | Device::Cpu | Device::OpenVino(_));
-        let fewer = || {
-            let cores = i32::try_from(cores).unwrap_or(i32::MAX);
-            let mut fewer: Vec<i32> = [cores / 2, cores / 4, 1].into_iter().filter(|number| (1..cores).contains(number)).collect();
-            fewer.dedup();
-            fewer
-        };
-        match self {
-            Self::EncoderThreads if on_processor => fewer(),
-            Self::DetectorThreads if on_processor && settings.detector.as_deref() != Some("frame") => fewer(),
-            Self::EncoderThreads | Self::DetectorThreads => Vec::new(),
-            Self::BatchSize if on_processor => vec![4, 8, 32],
-            Self::BatchSize => vec![8, 32, 64, 128],
-            Self::BatchTimeout => vec![0, 50],
-        }
-    }
 }
 
 /// One round.
@@ -415,21 +345,6 @@ impl Line {
         }
         Ok(left)
     }
-}
-
-/// All four, so that the file says what was found and not what the next version's defaults are.
-fn all(tuned: Tuned) -> Tuned {
-    Tuned {
-        batch_size: tuned.batch_size.or(Some(BATCH_SIZE_DEFAULT)),
-        batch_timeout: tuned.batch_timeout.or(Some(BATCH_TIMEOUT_DEFAULT)),
-        encoder_threads: tuned.encoder_threads.or(Some(0)),
-        detector_threads: tuned.detector_threads.or(Some(0)),
-    }
-}
-
-/// As on a launch line.
-fn words(tuned: Tuned) -> String {
-    Knob::ALL.map(|knob| format!("{}={}", knob.name(), knob.of(tuned))).join(" ")
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is cut to what a round may have")]

@@ -211,15 +211,20 @@ impl Score {
 
     /// Ends every wait: in the lane, for the engine, for the JSON lines.
     pub(super) fn abort(&self, why: gst::FlowError) {
+        self.refuse(why);
+        if let Some(lines) = self.lines() {
+            lines.abort();
+        }
+    }
+
+    /// Takes no more, and ends every wait in the lane and for the engine. Lines of frames that are finished still go out.
+    pub(super) fn refuse(&self, why: gst::FlowError) {
         let lane = {
             let mut flow = lock(&self.flow);
             flow.result = Err(why);
             Arc::clone(&flow.lane)
         };
         lane.close();
-        if let Some(lines) = self.lines() {
-            lines.abort();
-        }
     }
 
     /// A new lane, empty and open.

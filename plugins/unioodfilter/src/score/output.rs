@@ -109,7 +109,7 @@ impl Score {
                 && !lane.is_closed()
             {
                 gst::debug!(CAT, imp = self, "streaming stops: {why}");
-                self.abort(why);
+                self.refuse(why);
                 let ended = lock(&self.flow).ended;
                 if ended {
                     self.say_stopped(why);

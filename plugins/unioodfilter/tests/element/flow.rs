@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
 use crate::support::{
-    HANG, ModelSet, Out, Pipeline, Rig, completes_within, filter, first_error, info, launch_settings, picture, takes_at_most,
+    HANG, Lines, ModelSet, Out, Pipeline, Rig, completes_within, filter, first_error, info, launch_settings, picture, takes_at_most,
 };
 
 const PROMPTLY: Duration = Duration::from_secs(2);
@@ -123,6 +123,32 @@ fn flush_start_ends_a_push_that_waits_for_room() {
         takes_at_most(PROMPTLY, || assert!(rig.src.push_event(gst::event::FlushStart::new())));
         assert_eq!(pusher.join().unwrap(), Some(Err(gst::FlowError::Flushing)));
         assert!(rig.src.push_event(gst::event::FlushStop::new(true)));
+    });
+}
+
+#[test]
+fn lines_of_finished_frames_go_out_though_video_has_failed() {
+    const TAKEN: u64 = 3;
+    completes_within(HANG, || {
+        let filter = filter(&ModelSet::golden());
+        let lines = Lines::of(&filter);
+        let taken = std::sync::atomic::AtomicU64::new(0);
+        let rig = Rig::with_sink(filter, move |sink| {
+            sink.chain_function(move |_, _, _| {
+                let is_last = taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == TAKEN;
+                if is_last { Err(gst::FlowError::Error) } else { Ok(gst::FlowSuccess::Ok) }
+            })
+        });
+        let held = lines.pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok).unwrap();
+        let info = info(VideoFormat::I420, 64, 48);
+        rig.start(&info);
+        let end = (0..1000).map(|number| rig.src.push(picture(&info, number))).find(Result::is_err);
+        assert_eq!(end, Some(Err(gst::FlowError::Error)));
+        lines.pad.remove_probe(held);
+        for frame in 0..TAKEN {
+            let line: serde_json::Value = serde_json::from_slice(&lines.line()).unwrap();
+            assert_eq!(line["frame_id"], frame);
+        }
     });
 }
 
