@@ -14,6 +14,7 @@ pub const SCHEMA: &str = "uniood.settings/1";
 const BATCH_SIZE: RangeInclusive<i64> = 1..=1024;
 const BATCH_TIMEOUT: RangeInclusive<i64> = -1..=60_000;
 const THREADS: RangeInclusive<i64> = 0..=1024;
+const ENCODER_SESSIONS: RangeInclusive<i64> = 1..=64;
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct Tuned {
     /// Threads of the encoder; 0: one a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_threads: Option<u32>,
+    /// Sessions of the encoder that share its threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_sessions: Option<u32>,
     /// Threads of the detector; 0: one a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector_threads: Option<u32>,
@@ -118,11 +122,12 @@ impl Document {
             let found = format!("`{}`", self.schema);
             return Err(Error::model_set(path, "schema", found, format!("`{SCHEMA}`; a newer file needs a newer uniood")));
         }
-        let Tuned { batch_size, batch_timeout, encoder_threads, detector_threads } = self.settings;
+        let Tuned { batch_size, batch_timeout, encoder_threads, encoder_sessions, detector_threads } = self.settings;
         for (key, value, range) in [
             ("batch-size", batch_size.map(i64::from), BATCH_SIZE),
             ("batch-timeout", batch_timeout.map(i64::from), BATCH_TIMEOUT),
             ("encoder-threads", encoder_threads.map(i64::from), THREADS),
+            ("encoder-sessions", encoder_sessions.map(i64::from), ENCODER_SESSIONS),
             ("detector-threads", detector_threads.map(i64::from), THREADS),
         ] {
             if let Some(value) = value.filter(|value| !range.contains(value)) {
@@ -154,6 +159,7 @@ impl Tuned {
             batch_size: self.batch_size.or(file.batch_size),
             batch_timeout: self.batch_timeout.or(file.batch_timeout),
             encoder_threads: self.encoder_threads.or(file.encoder_threads),
+            encoder_sessions: self.encoder_sessions.or(file.encoder_sessions),
             detector_threads: self.detector_threads.or(file.detector_threads),
         })
     }
@@ -174,7 +180,12 @@ impl Tuned {
     #[must_use]
     pub fn threads(self) -> Option<Threads> {
         let number = |threads: Option<u32>| NonZero::new(threads.unwrap_or(0) as usize);
-        let threads = Threads { encoder: number(self.encoder_threads), detector: number(self.detector_threads) };
+        let threads = Threads {
+            encoder: number(self.encoder_threads),
+            // One is what there is by default.
+            encoder_sessions: number(self.encoder_sessions).filter(|sessions| sessions.get() > 1),
+            detector: number(self.detector_threads),
+        };
         (threads != Threads::default()).then_some(threads)
     }
 }
@@ -191,7 +202,7 @@ mod tests {
         Document { schema: SCHEMA.to_owned(), settings, found: None }.write(&path).unwrap();
         let set = Tuned { batch_size: Some(4), batch_timeout: Some(-1), ..Tuned::default() }.or_file(Some(&path)).unwrap();
         assert_eq!((set.batch_size(), set.batch_timeout()), (4, None));
-        assert_eq!(set.threads(), Some(Threads { encoder: None, detector: NonZero::new(1) }));
+        assert_eq!(set.threads(), Some(Threads { detector: NonZero::new(1), ..Threads::default() }));
         let none = Tuned::default().or_file(None).unwrap();
         assert_eq!((none.batch_size(), none.batch_timeout(), none.threads()), (16, Some(Duration::from_millis(10)), None));
     }

@@ -47,7 +47,7 @@ fn settings_are_looked_for_written_and_taken() {
     let path = file.to_str().unwrap();
     let tune = ["bench", "--tune", "--repeats", "2", "--round", "0.1", "--detector", "frame", "--models", &models];
     // What is given is no question any more.
-    let ran = run(&[&tune[..], &["--encoder-threads", "1", "--batch-timeout", "0", "--out", path]].concat());
+    let ran = run(&[&tune[..], &["--encoder-sessions", "1", "--encoder-threads", "1", "--batch-timeout", "0", "--out", path]].concat());
     ran.check(0, "rounds of ");
     let rows: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("batch-size ")).collect();
     let sizes: Vec<&str> = rows.iter().filter_map(|row| row.split_whitespace().nth(1)).collect();
@@ -57,7 +57,7 @@ fn settings_are_looked_for_written_and_taken() {
 
     let document = Document::read(&file).unwrap();
     let (kept, found) = (document.settings, document.found.unwrap());
-    assert_eq!((kept.encoder_threads, kept.batch_timeout), (Some(1), Some(0)));
+    assert_eq!((kept.encoder_sessions, kept.encoder_threads, kept.batch_timeout), (Some(1), Some(1), Some(0)));
     assert_eq!((found.tried.len(), found.repeats), (4, 2));
     let best = found.tried.iter().find(|trial| trial.value == i64::from(kept.batch_size.unwrap())).unwrap();
     if found.gain > 1.0 {

@@ -16,7 +16,7 @@ use ndarray::ArrayView3;
 use uniood::{
     detect::Detection,
     encode::reference::Reference,
-    engine::{Answer, Boxes, Engine, FrameSettings, Job, Scope, Stream, Ticket, no_abort},
+    engine::{Answer, Boxes, Engine, EngineConfig, FrameSettings, Job, Scope, Stream, Threads, Ticket, no_abort},
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
     models::ModelSet,
@@ -89,7 +89,11 @@ fn a_batch_of_many_frames_scores_each_object_as_a_batch_of_its_own_does() {
 
 /// Frames with up to three objects, their omegas one behind the other.
 fn scored(set: &ModelSet, batch_size: usize, changes: &[&dyn Fn(&mut FrameSettings)]) -> Vec<Vec<f32>> {
-    let engine = Engine::open(&config(set.clone(), batch_size, None)).unwrap();
+    scored_by(&config(set.clone(), batch_size, None), changes)
+}
+
+fn scored_by(config: &EngineConfig, changes: &[&dyn Fn(&mut FrameSettings)]) -> Vec<Vec<f32>> {
+    let engine = Engine::open(config).unwrap();
     let stream = engine.stream();
     let settings: Vec<_> = changes.iter().map(|change| settings(&engine, |settings| change(settings))).collect();
     let frame = |shade: u8| submit(&stream, shade, boxes(shade % 4), &settings[usize::from(shade) % settings.len()]);
@@ -120,6 +124,19 @@ fn a_shared_background_does_not_depend_on_what_shares_the_batch_and_is_another_t
                 place += 1;
             }
         }
+    });
+}
+
+#[test]
+fn several_sessions_score_as_one_does() {
+    let (_dir, set) = golden_set("quick_gelu_g7");
+    completes_within(HANG, move || {
+        let of = |sessions, change: &dyn Fn(&mut FrameSettings)| {
+            let threads = Threads { encoder_sessions: NonZero::new(sessions), ..Threads::each(3) };
+            scored_by(&EngineConfig { threads: Some(threads), ..config(set.clone(), 2, None) }, &[change])
+        };
+        assert_close(&of(3, &|_| {}), &of(1, &|_| {}));
+        assert_close(&of(3, &shared), &of(1, &shared));
     });
 }
 

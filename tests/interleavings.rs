@@ -45,10 +45,10 @@ fn hub() -> Arc<Rig> {
     Arc::new(Hub::new(SIZE))
 }
 
-/// The three stages as the engine runs them; what was encoded. Objects of even and odd frames share no batch.
-fn stages(hub: &Arc<Rig>, hurries: bool) -> (Vec<JoinHandle<()>>, Arc<Mutex<Vec<Batch>>>) {
+/// The stages as the engine runs them; what was encoded. Objects of even and odd frames share no batch.
+fn stages(hub: &Arc<Rig>, hurries: bool, encoders: usize) -> (Vec<JoinHandle<()>>, Arc<Mutex<Vec<Batch>>>) {
     let encoded = Arc::new(Mutex::new(Vec::new()));
-    let (of_detect, of_batch, of_encode, done) = (Arc::clone(hub), Arc::clone(hub), Arc::clone(hub), Arc::clone(&encoded));
+    let (of_detect, of_batch) = (Arc::clone(hub), Arc::clone(hub));
     let detect = move || {
         while let Some(taken) = of_detect.take_frames(2) {
             for (key, frame) in taken {
@@ -96,12 +96,17 @@ fn stages(hub: &Arc<Rig>, hurries: bool) -> (Vec<JoinHandle<()>>, Arc<Mutex<Vec<
         }
         of_batch.batch_ended();
     };
-    let encode = move || {
-        while let Some(batch) = of_encode.take_batch() {
-            done.lock().unwrap().push(batch);
+    let encode = || {
+        let (of_encode, done) = (Arc::clone(hub), Arc::clone(&encoded));
+        move || {
+            while let Some(batch) = of_encode.take_batch() {
+                done.lock().unwrap().push(batch);
+            }
         }
     };
-    (vec![thread::spawn(detect), thread::spawn(batch), thread::spawn(encode)], encoded)
+    let mut stages = vec![thread::spawn(detect), thread::spawn(batch)];
+    stages.extend((0..encoders).map(|_| thread::spawn(encode())));
+    (stages, encoded)
 }
 
 fn submit(hub: &Arc<Rig>, key: u64, frames: u32, objects: u32) -> JoinHandle<()> {
@@ -114,9 +119,9 @@ fn submit(hub: &Arc<Rig>, key: u64, frames: u32, objects: u32) -> JoinHandle<()>
     })
 }
 
-fn all_is_encoded(hurries: bool) {
+fn all_is_encoded(hurries: bool, encoders: usize) {
     let hub = hub();
-    let (stages, encoded) = stages(&hub, hurries);
+    let (stages, encoded) = stages(&hub, hurries, encoders);
     let of_stream = [(0, 3, 4), (1, 2, 1), (2, 3, 0)];
     let streams: Vec<_> = of_stream.iter().map(|(key, frames, objects)| submit(&hub, *key, *frames, *objects)).collect();
     for stream in streams {
@@ -133,25 +138,28 @@ fn all_is_encoded(hurries: bool) {
     }
     for (key, frames, objects) in of_stream {
         let rows = batches.iter().flatten().filter(|(of, ..)| *of == StreamKey(key));
-        let seen: Vec<_> = rows.map(|(_, frame, object)| (*frame, *object)).collect();
+        let mut seen: Vec<_> = rows.map(|(_, frame, object)| (*frame, *object)).collect();
+        if encoders > 1 {
+            seen.sort_unstable();
+        }
         let wanted: Vec<_> = (0..frames).flat_map(|frame| (0..objects).map(move |object| (frame, object))).collect();
         assert_eq!(seen, wanted, "stream {key}");
     }
 }
 
 #[test]
-fn every_object_is_encoded_once_in_its_streams_order() {
-    check_random(|| all_is_encoded(false), 400);
-    check_random(|| all_is_encoded(true), 400);
-    check_pct(|| all_is_encoded(false), 400, 3);
-    check_pct(|| all_is_encoded(true), 400, 3);
+fn every_object_is_encoded_once_by_one_encoder_in_its_streams_order() {
+    for (hurries, encoders) in [(false, 1), (true, 1), (false, 2), (true, 3)] {
+        check_random(move || all_is_encoded(hurries, encoders), 400);
+        check_pct(move || all_is_encoded(hurries, encoders), 400, 3);
+    }
 }
 
 #[test]
 fn a_flush_alone_closes_a_batch_that_waits_until_it_is_full() {
     let flushed = || {
         let hub = hub();
-        let (stages, encoded) = stages(&hub, false);
+        let (stages, encoded) = stages(&hub, false, 2);
         submit(&hub, 0, 1, 1).join().unwrap();
         // Without the flush this never ends.
         while encoded.lock().unwrap().is_empty() {
@@ -169,7 +177,7 @@ fn a_flush_alone_closes_a_batch_that_waits_until_it_is_full() {
 fn a_stage_that_breaks_ends_the_others_whatever_they_wait_for() {
     let broken = || {
         let hub = hub();
-        let (stages, _) = stages(&hub, false);
+        let (stages, _) = stages(&hub, false, 2);
         let stream = submit(&hub, 0, 4, 3);
         let failing = {
             let hub = Arc::clone(&hub);
@@ -195,7 +203,7 @@ fn a_stage_that_breaks_ends_the_others_whatever_they_wait_for() {
 fn a_stream_that_leaves_takes_its_own_work_alone() {
     let left = || {
         let hub = hub();
-        let (stages, encoded) = stages(&hub, true);
+        let (stages, encoded) = stages(&hub, true, 2);
         let stays = submit(&hub, 0, 3, 2);
         submit(&hub, 1, 3, 2).join().unwrap();
         hub.prune(StreamKey(1), |_| false, |_| false);

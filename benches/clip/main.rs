@@ -16,6 +16,7 @@ mod peers;
 mod tally;
 
 use std::{
+    num::NonZero,
     path::Path,
     sync::Arc,
     thread,
@@ -31,7 +32,7 @@ use peers::Peers;
 use street_world::{optics::Camera, scene::Viewpoint::Drive};
 use tally::Tally;
 use uniood::{
-    engine::{Approximation, Detector, DetectorChoice, Engine, EngineConfig, Precision},
+    engine::{Approximation, Detector, DetectorChoice, Engine, EngineConfig, Precision, Threads},
     graph::{self, Numbers},
     models::ModelSet,
     pair::Background,
@@ -79,6 +80,7 @@ fn main() {
     );
     println!("{}", Figure::HEAD);
     let words = speed(&clip, &sampled, temporary.path(), repeats);
+    common::print(&of_two_sessions(&clip.every(SAMPLED / 2), temporary.path(), repeats));
     common::print(&of_the_set_that_ships(&clip, &shipped, temporary.path(), repeats));
     common::print(&accuracy(&clip, &shipped));
     println!("\n{words}\n");
@@ -142,6 +144,23 @@ fn speed(clip: &Clip, sampled: &Clip, dir: &Path, repeats: usize) -> String {
         Ok(peers) => peers.words(),
         Err(why) => format!("Not run beside Python: {why}"),
     }
+}
+
+/// Two sessions beside one that has their threads.
+fn of_two_sessions(clip: &Clip, dir: &Path, repeats: usize) -> Vec<Figure> {
+    let models = ModelSet::open(dir).unwrap();
+    let of = |precision| {
+        let engines = [1, 2].map(|sessions| {
+            let threads = Threads { encoder_sessions: NonZero::new(sessions), ..Threads::default() };
+            let config = config(&models, DetectorChoice::Upstream, precision);
+            Engine::open(&EngineConfig { threads: Some(threads), cache_dir: Some(dir.join("cache")), batch_size: 8, ..config }).unwrap()
+        });
+        let _texts = engines.each_ref().map(|engine| engine.vocabulary(&models.manifest.classes).unwrap());
+        let round = |_| engines.each_ref().map(|engine| rate(clip, engine, Way::default()));
+        let ratios: Vec<f64> = (0..=repeats).map(round).skip(1).map(|[one, two]| two / one).collect();
+        Figure::new(format!("encoder-sessions=2 ÷ 1, objects/s, {precision}, batch size 8"), None, &ratios, 2)
+    };
+    vec![of(Precision::Fp32), of(Precision::Int8)]
 }
 
 /// The set that ships beside its graph in Python. Its tower is so small that pixels and Python count.

@@ -96,10 +96,13 @@ pub(crate) struct Settings {
     /// Threads of the encoder on a processor; 0: one a core [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     pub(crate) encoder_threads: Option<u32>,
+    /// Sessions of the encoder that share its threads and encode a batch each; weights are in memory once for each [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) encoder_sessions: Option<u32>,
     /// Threads of the detector on a processor; 0: one a core [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     pub(crate) detector_threads: Option<u32>,
-    /// What `uniood bench --tune` wrote: these four, where they are not given
+    /// What `uniood bench --tune` wrote: these five, where they are not given
     #[arg(long = "settings", value_name = "FILE")]
     pub(crate) tuned_file: Option<PathBuf>,
     /// Where built graphs are kept [default: the user's cache]
@@ -240,8 +243,8 @@ impl Settings {
 
     /// What was given of the settings that a file may have.
     pub(crate) const fn tuned(&self) -> Tuned {
-        let Self { batch_size, batch_timeout, encoder_threads, detector_threads, .. } = *self;
-        Tuned { batch_size, batch_timeout, encoder_threads, detector_threads }
+        let Self { batch_size, batch_timeout, encoder_threads, encoder_sessions, detector_threads, .. } = *self;
+        Tuned { batch_size, batch_timeout, encoder_threads, encoder_sessions, detector_threads }
     }
 
     /// The element's properties, by name, as text; those that were not given keep the element's default.
@@ -263,6 +266,7 @@ impl Settings {
             ("batch-size", given(&self.batch_size)),
             ("batch-timeout", self.batch_timeout.as_ref().and_then(|timeout| text(timeout))),
             ("encoder-threads", given(&self.encoder_threads)),
+            ("encoder-sessions", given(&self.encoder_sessions)),
             ("detector-threads", given(&self.detector_threads)),
             ("settings", self.tuned_file.as_ref().map(|file| file.to_string_lossy().into_owned())),
             ("model-cache-dir", self.model_cache_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),

@@ -1,6 +1,6 @@
 //! What an engine is made of.
 
-use std::{num::NonZero, path::PathBuf, time::Duration};
+use std::{num::NonZero, path::PathBuf, thread, time::Duration};
 
 use super::{Device, Precision};
 use crate::models::ModelSet;
@@ -31,6 +31,8 @@ pub struct EngineConfig {
 pub struct Threads {
     /// Of the encoder; `None`: one a core.
     pub encoder: Option<NonZero<usize>>,
+    /// Sessions that encode at the same time, a batch each, and share the encoder's threads; `None`: one. Weights are in memory once for each.
+    pub encoder_sessions: Option<NonZero<usize>>,
     /// Of the detector; `None`: one a core.
     pub detector: Option<NonZero<usize>>,
 }
@@ -39,7 +41,7 @@ impl Threads {
     /// So many for each; 0: one a core.
     #[must_use]
     pub const fn each(number: usize) -> Self {
-        Self { encoder: NonZero::new(number), detector: NonZero::new(number) }
+        Self { encoder: NonZero::new(number), encoder_sessions: None, detector: NonZero::new(number) }
     }
 }
 
@@ -62,6 +64,22 @@ impl EngineConfig {
     /// Threads of the encoder, as [`super::Session`] takes them.
     pub(super) fn encoder_threads(&self) -> Option<usize> {
         self.threads?.encoder.map(NonZero::get)
+    }
+
+    /// Sessions that encode at the same time.
+    pub(super) fn encoder_sessions(&self) -> usize {
+        self.threads.and_then(|threads| threads.encoder_sessions).map_or(1, NonZero::get)
+    }
+
+    /// Threads of each of them.
+    pub(super) fn session_threads(&self) -> Option<usize> {
+        match self.encoder_sessions() {
+            1 => self.encoder_threads(),
+            sessions => {
+                let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+                Some((self.encoder_threads().unwrap_or_else(cores) / sessions).max(1))
+            }
+        }
     }
 
     /// Threads of the detector.

@@ -39,6 +39,12 @@ impl Encoder {
         Ok(Self { config: config.clone(), exact, listed: None, shared: None, numbers, side })
     }
 
+    /// The same encoder, ended by another's terminator.
+    pub(super) fn ended_by(mut self, terminator: &Terminator) -> Self {
+        self.exact = self.exact.ended_by(terminator);
+        self
+    }
+
     pub(super) const fn device(&self) -> &Device {
         self.exact.device()
     }
@@ -123,9 +129,9 @@ fn pairs(config: &EngineConfig, shortlist: bool) -> Result<Session> {
     let write = if shortlist { graph::write_shortlist } else { graph::write_vision };
     let path = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| write(models, numbers, path))?;
     if shortlist {
-        return Session::from_file("encode", &path, &device.uncompiled(), config.encoder_threads());
+        return Session::from_file("encode", &path, &device.uncompiled(), config.session_threads());
     }
-    Session::planned("encode", &path, &device, config.encoder_threads(), &Plan::of_pairs(config))
+    Session::planned("encode", &path, &device, config.session_threads(), &Plan::of_pairs(config))
 }
 
 /// Runs until the batch stage is done or another is gone.

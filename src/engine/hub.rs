@@ -8,7 +8,7 @@
 //! bounded for each stream, and no stage ever waits for room that another stream's work takes up. (A stream's frames
 //! are bounded by whoever puts them in.)
 //!
-//! One thread a stage. The lock is never held while anything of a frame is dropped.
+//! One thread a stage, or several that encode. The lock is never held while anything of a frame is dropped.
 
 use std::time::Instant;
 
@@ -35,8 +35,8 @@ struct State<F, O, B> {
     frames: Turns<F>,
     objects: Turns<O>,
     ready: Option<B>,
-    /// The encode stage has nothing to do.
-    encoder_waits: bool,
+    /// Encoders that have nothing to do.
+    idle: usize,
 }
 
 /// How far the end has come: each stage ends behind the one before it.
@@ -76,7 +76,7 @@ pub(crate) enum Next<O> {
 
 impl<F, O, B> Hub<F, O, B> {
     pub(crate) fn new(crowd: usize) -> Self {
-        let state = State { stage: Stage::Open, frames: Turns::default(), objects: Turns::default(), ready: None, encoder_waits: false };
+        let state = State { stage: Stage::Open, frames: Turns::default(), objects: Turns::default(), ready: None, idle: 0 };
         Self { crowd: crowd.max(1), state: Mutex::new(state), detect: Condvar::new(), batch: Condvar::new(), encode: Condvar::new() }
     }
 
@@ -148,7 +148,7 @@ impl<F, O, B> Hub<F, O, B> {
     }
 
     /// What to do with the open batch: the next object in turn that `fits`, or close it, which it is told to only when
-    /// the encode stage has nothing to do: until then there is no gain in closing a batch that is not full.
+    /// an encoder has nothing to do: until then there is no gain in closing a batch that is not full.
     /// `None` at the end.
     pub(crate) fn next_object(&self, fits: impl Fn(&O) -> bool, due: Due) -> Option<Next<O>> {
         let mut guard = self.lock();
@@ -166,7 +166,7 @@ impl<F, O, B> Hub<F, O, B> {
             if state.objects.is_empty() && state.stage >= Stage::Detected {
                 return None;
             }
-            let encoder_is_idle = state.encoder_waits && state.ready.is_none();
+            let encoder_is_idle = state.idle > 0 && state.ready.is_none();
             let left = match due {
                 Due::At(_) | Due::WhenOthersWait if encoder_is_idle && !state.objects.is_empty() => return Some(Next::Close),
                 Due::At(at) if encoder_is_idle => match at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -204,12 +204,12 @@ impl<F, O, B> Hub<F, O, B> {
     /// The next batch; waits for it. `None` at the end.
     pub(crate) fn take_batch(&self) -> Option<B> {
         let mut state = self.lock();
-        state.encoder_waits = true;
+        state.idle += 1;
         self.batch.notify_one();
         while state.ready.is_none() && state.stage < Stage::Batched {
             state = self.encode.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.encoder_waits = false;
+        state.idle -= 1;
         let batch = state.ready.take();
         self.batch.notify_one();
         batch
@@ -243,7 +243,7 @@ impl<F, O, B> Hub<F, O, B> {
 
     fn wake_all(&self) {
         for stage in [&self.detect, &self.batch, &self.encode] {
-            stage.notify_one();
+            stage.notify_all();
         }
     }
 

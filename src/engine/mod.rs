@@ -109,21 +109,29 @@ impl Engine {
         let encoder = encode::Encoder::open(config)?;
         let detector = detector::Detector::open(config)?;
         let terminator = encoder.terminator();
+        let threads = match config.encoder_sessions() {
+            1 => format!("{} threads", encoder.threads()),
+            sessions => format!("{sessions} sessions, {} threads each", encoder.threads()),
+        };
         let device_words = match (encoder.device(), encoder.numbers()) {
-            (device @ Device::Cpu, Numbers::Fp32) => format!("{device} ({} threads)", encoder.threads()),
-            (device @ Device::Cpu, numbers) => format!("{device} ({} threads, {numbers})", encoder.threads()),
+            (device @ Device::Cpu, Numbers::Fp32) => format!("{device} ({threads})"),
+            (device @ Device::Cpu, numbers) => format!("{device} ({threads}, {numbers})"),
             (device, _) => device.to_string(),
         };
+        let mut encoders = vec![encoder];
+        while encoders.len() < config.encoder_sessions() {
+            encoders.push(encode::Encoder::open(config)?.ended_by(&terminator));
+        }
 
         let closing = Closing { size: config.batch_size.max(1), timeout: config.batch_timeout };
         let hub = Arc::new(Hub::new(closing.size));
-        let workers = [
-            spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub)),
+        let encode = encoders.into_iter().map(|encoder| spawn("uniood-encode", &hub, move |hub| encode::run(encoder, hub)));
+        let others = [
             spawn("uniood-batch", &hub, move |hub| batch::run(&encoded, closing, hub)),
             spawn("uniood-detect", &hub, move |hub| detect::run(detector, hub)),
         ];
-        // Of three threads the first two would wait for ever for one that did not start.
-        let workers = workers.into_iter().collect::<Result<_>>().inspect_err(|_| hub.fail())?;
+        // Those that did start would wait for ever for one that did not.
+        let workers = encode.chain(others).collect::<Result<_>>().inspect_err(|_| hub.fail())?;
         Ok(Arc::new(Self {
             config: config.clone(),
             device_words,

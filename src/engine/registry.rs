@@ -61,7 +61,7 @@ fn difference(ours: &EngineConfig, theirs: &EngineConfig) -> Option<(&'static st
 }
 
 /// What an engine is made of, in the words of the element's properties.
-fn named(config: &EngineConfig) -> [(&'static str, String); 9] {
+fn named(config: &EngineConfig) -> [(&'static str, String); 10] {
     let path = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let threads = |number: Option<usize>| number.map_or_else(|| "one a core".to_owned(), |number| number.to_string());
     let detector = match &config.detector {
@@ -79,6 +79,7 @@ fn named(config: &EngineConfig) -> [(&'static str, String); 9] {
         ("batch-timeout", config.batch_timeout.map_or_else(|| "-1".to_owned(), |timeout| timeout.as_millis().to_string())),
         ("model-cache-dir", config.cache_dir.as_deref().map_or_else(|| "the user's cache".to_owned(), path)),
         ("encoder-threads", threads(config.encoder_threads())),
+        ("encoder-sessions", config.encoder_sessions().to_string()),
         ("detector-threads", threads(config.detector_threads())),
     ]
 }

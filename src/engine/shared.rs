@@ -138,7 +138,7 @@ impl Heads {
             let path = cache::graph(self.config.cache_dir.as_deref(), kind, &sources, |path| graph::write_heads(models, shortlist, path))?;
             let (_, device) = self.config.precision.on(&self.config.device)?;
             *kept =
-                Some(Session::from_file("encode", &path, &device.uncompiled(), self.config.encoder_threads())?.ended_by(&self.terminator));
+                Some(Session::from_file("encode", &path, &device.uncompiled(), self.config.session_threads())?.ended_by(&self.terminator));
         }
         kept.as_mut().ok_or_else(nothing)
     }

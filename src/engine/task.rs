@@ -142,7 +142,7 @@ impl FrameTask {
 
     /// Keeps what its objects share for as long as one of them waits.
     pub(super) fn encoded(&self, encoding: FrameEncoding) {
-        // The encode stage is one thread; a second encoding would be the same.
+        // Two encoders may have objects of it at the same time; a second encoding is the same.
         let _ = self.encoding.set(encoding);
     }
 

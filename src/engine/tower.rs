@@ -44,7 +44,7 @@ impl Tower {
         let kind = cache::kind("tower", numbers);
         let sources = cache::clip_sources(&models.clip_dir());
         let path = cache::graph(config.cache_dir.as_deref(), &kind, &sources, |path| graph::write_tower(models, numbers, path))?;
-        Ok(Self::new(Session::from_file("encode", &path, &device.uncompiled(), config.encoder_threads())?, &models.clip.vision))
+        Ok(Self::new(Session::from_file("encode", &path, &device.uncompiled(), config.session_threads())?, &models.clip.vision))
     }
 
     pub(super) const fn new(session: Session, vision: &VisionConfig) -> Self {

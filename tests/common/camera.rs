@@ -68,7 +68,13 @@ impl Camera {
             move || {
                 let server = server(port, &model, &wire, &sent);
                 let source = server.attach(Some(&context)).expect("the port is free");
-                ready.send(u16::try_from(server.bound_port()).unwrap()).unwrap();
+                let port = u16::try_from(server.bound_port()).unwrap();
+                // From inside the loop: one that does not run yet cannot be quit.
+                let runs = glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
+                    ready.send(port).unwrap();
+                    glib::ControlFlow::Break
+                });
+                runs.attach(Some(&context));
                 context.with_thread_default(|| main.run()).unwrap();
                 context.find_source_by_id(&source).unwrap().destroy();
                 server.client_filter(Some(&mut |_: &RTSPServer, _: &gst_rtsp_server::RTSPClient| RTSPFilterResult::Remove));

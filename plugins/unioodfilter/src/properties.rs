@@ -129,6 +129,14 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .maximum(1024)
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecUInt::builder("encoder-sessions")
+                .nick("Encoder sessions")
+                .blurb("Sessions of the encoder that share its threads and encode a batch each; weights are in memory once for each")
+                .minimum(1)
+                .maximum(64)
+                .default_value(1)
+                .mutable_ready()
+                .build(),
             glib::ParamSpecUInt::builder("detector-threads")
                 .nick("Detector threads")
                 .blurb("Threads of the detector on a processor; 0: one a core")
@@ -138,7 +146,7 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
             text(
                 "settings",
                 "Settings",
-                "JSON file that `uniood bench --tune` wrote: batch-size, batch-timeout, encoder-threads and detector-threads where they were not set themselves",
+                "JSON file that `uniood bench --tune` wrote: batch-size, batch-timeout, encoder-threads, encoder-sessions and detector-threads where they were not set themselves",
             ),
             glib::ParamSpecEnum::builder_with_default("background", d.background)
                 .nick("Background")
@@ -257,6 +265,7 @@ impl Settings {
             "batch-size" => self.tuned.batch_size = value.get().ok(),
             "batch-timeout" => self.tuned.batch_timeout = value.get().ok(),
             "encoder-threads" => self.tuned.encoder_threads = value.get().ok(),
+            "encoder-sessions" => self.tuned.encoder_sessions = value.get().ok(),
             "detector-threads" => self.tuned.detector_threads = value.get().ok(),
             "settings" => take_text(&mut self.tuned_file, value),
             "background" => take::<Background>(&mut self.background, value),
@@ -299,6 +308,7 @@ impl Settings {
             "batch-size" => self.tuned.batch_size.unwrap_or(BATCH_SIZE_DEFAULT).to_value(),
             "batch-timeout" => self.tuned.batch_timeout.unwrap_or(BATCH_TIMEOUT_DEFAULT).to_value(),
             "encoder-threads" => self.tuned.encoder_threads.unwrap_or(0).to_value(),
+            "encoder-sessions" => self.tuned.encoder_sessions.unwrap_or(1).to_value(),
             "detector-threads" => self.tuned.detector_threads.unwrap_or(0).to_value(),
             "settings" => self.tuned_file.to_value(),
             "background" => self.background.to_value(),
@@ -347,7 +357,13 @@ mod tests {
             assert_eq!(format!("{:?}", settings.get(pspec.name())), format!("{default:?}"), "{}", pspec.name());
         }
         // What is set goes before a file of settings, a default too.
-        let tuned = Tuned { batch_size: Some(16), batch_timeout: Some(10), encoder_threads: Some(0), detector_threads: Some(0) };
+        let tuned = Tuned {
+            batch_size: Some(16),
+            batch_timeout: Some(10),
+            encoder_threads: Some(0),
+            encoder_sessions: Some(1),
+            detector_threads: Some(0),
+        };
         assert_eq!(settings, Settings { tuned, ..Settings::default() });
     }
 }

@@ -36,6 +36,7 @@ fn every_property_of_the_documentation_has_its_default() {
         ("batch-size", "16", false),
         ("batch-timeout", "10", false),
         ("encoder-threads", "0", false),
+        ("encoder-sessions", "1", false),
         ("detector-threads", "0", false),
         ("settings", "(gchararray) NULL", false),
         ("background", "exact", true),
