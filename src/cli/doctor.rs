@@ -115,7 +115,7 @@ fn instructions() -> String {
     let found = [
         ("AVX2", is_x86_feature_detected!("avx2")),
         ("AVX-512", is_x86_feature_detected!("avx512f")),
-        ("VNNI", is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")),
+        ("VNNI", uniood::engine::sums_of_bytes_are_exact()),
         ("BF16", is_x86_feature_detected!("avx512bf16")),
     ];
     found.iter().filter(|(_, found)| *found).flat_map(|(name, _)| [", ", name]).collect()

@@ -75,13 +75,15 @@ impl Precision {
 /// Whether sums of products of a `u8` and an `i8` are exact on this processor. Without VNNI an x86 adds two of them in 16 bits, which overflow; ONNX Runtime's
 /// own test for it (1.32) does not look at VNNI.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn sums_of_bytes_are_exact() -> bool {
+#[must_use]
+pub fn sums_of_bytes_are_exact() -> bool {
     is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")
 }
 
 /// Other processors have no such sums.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const fn sums_of_bytes_are_exact() -> bool {
+#[must_use]
+pub const fn sums_of_bytes_are_exact() -> bool {
     true
 }
 
