@@ -172,19 +172,18 @@ def halved(graph, path):
     return path
 
 
-def session(path, threads):
-    """An onnxruntime session on the processor."""
+def session(path, threads, profile=None):
+    """An onnxruntime session on the processor, its profile written to a file that begins so."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def profile(path, threads, feed, folder, repeats):
     """Milliseconds of a run by operator, the longest first, without the first run."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")
-    profiled = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    profiled = session(path, threads, folder / "profile")
     for _ in range(repeats + 1):
         profiled.run(["omega"], feed)
     events = json.loads(pathlib.Path(profiled.end_profiling()).read_text())
