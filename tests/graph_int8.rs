@@ -171,7 +171,7 @@ fn build_writes_an_int8_graph_or_says_what_it_cannot() {
         |more: &[&str]| run(&[&["score", "--models", set, "--boxes", "frame", "tests/golden/quick_gelu_g7/frame.png"], more].concat());
     score(&["--precision", "fp16"]).check(1, "precision fp16 cannot be had");
     score(&["--precision", "int8", "--device", "openvino"]).check(1, "int8 is for the processor");
-    score(&["--precision", "int4"]).check(2, "auto, fp32, fp16 or int8");
+    score(&["--precision", "int4"]).check(2, "auto, fp32, fp16, bf16 or int8");
     let clip = format!("{set}/clip");
     run(&["models", "build", &clip, "--precision", "int8", "--data", "nowhere"]).check(2, "bare CLIP folder");
 }

@@ -10,6 +10,7 @@ mod encoder;
 mod own_cost;
 mod pixels;
 mod streams;
+mod threads;
 mod throughput;
 
 use std::path::Path;

@@ -1,15 +1,12 @@
 //! What the element costs a frame that has no object, beside `identity`.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
-use super::Set;
+use super::{Set, threads};
 use crate::common::{Figure, Goal};
 
 /// Frames of a repeat.
@@ -88,14 +85,14 @@ impl Rig {
 
     /// Seconds for all frames: streamed, one at a time, and the streamed ones' processor time.
     fn measure(&self) -> [f64; 3] {
-        let (started, used) = (Instant::now(), processor_time());
+        let (started, used) = (Instant::now(), threads::processor_time());
         for number in 0..FRAMES {
             self.push(number);
         }
         for _ in 0..FRAMES {
             self.arrived.recv_timeout(HANG).unwrap();
         }
-        let (streamed, processor) = (started.elapsed(), processor_time().saturating_sub(used));
+        let (streamed, processor) = (started.elapsed(), threads::processor_time().saturating_sub(used));
         let started = Instant::now();
         for number in 0..FRAMES {
             self.push(number);
@@ -118,14 +115,4 @@ impl Drop for Rig {
         self.sink.set_active(false).unwrap();
         self.pool.set_active(false).unwrap();
     }
-}
-
-/// What the threads that run now have used, all together (Linux).
-fn processor_time() -> Duration {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let nanoseconds = tasks.map(|task| {
-        let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
-        stat.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
-    });
-    Duration::from_nanos(nanoseconds.sum())
 }

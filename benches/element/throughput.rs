@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -9,7 +10,10 @@ use crossbeam_channel::{Sender, bounded};
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 
-use super::{BATCH, Encoder, Set};
+use super::{
+    BATCH, Encoder, Set,
+    threads::{self, Thread},
+};
 use crate::common::Figure;
 
 /// Batches that are timed, behind one that is not.
@@ -39,26 +43,82 @@ pub(crate) fn figures(set: &Set<'_>, encoder: &mut Encoder, repeats: usize) -> V
         let source = format!("filesrc location={}", file.display());
         cases[0] = Case { what: "H.264 file 640×360, the frame as object", source, boxes: Vec::new() };
     }
-    let (mut ratios, mut rates) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
     let mut bare = Vec::new();
-    encoder.run(1);
+    let mut measured: Vec<Measured> = cases.iter().map(|_| Measured::default()).collect();
+    let mut alone = || {
+        // Behind what the element left in the caches, and whatever of it still ends.
+        encoder.run(1);
+        encoder.run(BATCHES)
+    };
     for _ in 0..repeats {
-        for (case, (ratios, rates)) in cases.iter().zip(ratios.iter_mut().zip(&mut rates)) {
-            let alone = rate(encoder.run(BATCHES));
-            let element = rate(element(set, case));
-            ratios.push(element / alone);
-            rates.push(element);
-            bare.push(alone);
+        let mut before = alone();
+        for (case, measured) in cases.iter().zip(&mut measured) {
+            let run = element(set, case);
+            let behind = alone();
+            // Whatever else the machine does changes as time goes on: the element stands between two of what it is compared with.
+            measured.ratios.push((before + behind).as_secs_f64() / 2.0 / run.time.as_secs_f64());
+            measured.rates.push(rate(run.time));
+            run.shares().into_iter().zip(&mut measured.shares).for_each(|(share, shares)| shares.push(share));
+            bare.push(rate(behind));
+            before = behind;
         }
     }
-    let mut figures: Vec<Figure> = cases
-        .iter()
-        .zip(&ratios)
-        .map(|(case, ratios)| Figure::new(format!("element ÷ encoder alone, objects/s: {}", case.what), Some(('≥', 0.95)), ratios, 3))
-        .collect();
+    let ratio = |(case, measured): (&Case, &Measured)| {
+        Figure::new(format!("element ÷ encoder alone, objects/s: {}", case.what), Some(('≥', 0.95)), &measured.ratios, 3)
+    };
+    let mut figures: Vec<Figure> = cases.iter().zip(&measured).map(ratio).collect();
     figures.push(Figure::new("encoder alone, objects/s", None, &bare, 2));
-    figures.extend(cases.iter().zip(&rates).map(|(case, rates)| Figure::new(format!("element, objects/s: {}", case.what), None, rates, 2)));
+    for (case, Measured { rates, shares, .. }) in cases.iter().zip(&measured) {
+        figures.push(Figure::new(format!("element, objects/s: {}", case.what), None, rates, 2));
+        let shares = SHARES.iter().zip(shares);
+        figures.extend(shares.map(|(what, shares)| Figure::new(format!("the same: {what}, %"), None, shares, 1)));
+    }
     figures
+}
+
+/// What a way in gave, repeat by repeat.
+#[derive(Default)]
+struct Measured {
+    ratios: Vec<f64>,
+    rates: Vec<f64>,
+    /// Of each of [`SHARES`].
+    shares: [Vec<f64>; SHARES.len()],
+}
+
+/// Where the element's time goes.
+const SHARES: [&str; 4] = [
+    "time in which the encoder has a batch",
+    "the encoder's part of the processors",
+    "the pixels' part",
+    "the part of what decodes and hands on frames",
+];
+
+/// The timed batches through the element.
+struct Run {
+    time: Duration,
+    threads: Vec<Thread>,
+}
+
+impl Run {
+    /// Each of [`SHARES`] in percent.
+    fn shares(&self) -> [f64; SHARES.len()] {
+        const ENCODE: &str = "uniood-encode";
+        const PIXELS: &str = "uniood-batch";
+        // ONNX Runtime's threads have the name of the one that loaded the model, the bench's first.
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let is_encoder = |name: &str| name == ENCODE || name == own.trim();
+        let percent = |time: Duration, of: f64| 100.0 * time.as_secs_f64() / of;
+        let time = self.time.as_secs_f64();
+        let processors = time * f64::from(u32::try_from(thread::available_parallelism().unwrap().get()).unwrap());
+        let of = |which: &dyn Fn(&str) -> bool| self.threads.iter().filter(|thread| which(&thread.name)).map(|thread| thread.ran).sum();
+        let first = self.threads.iter().find(|thread| thread.name == ENCODE).unwrap();
+        [
+            percent(first.ran + first.waited, time),
+            percent(of(&is_encoder), processors),
+            percent(of(&|name| name == PIXELS), processors),
+            percent(of(&|name| name != PIXELS && !is_encoder(name)), processors),
+        ]
+    }
 }
 
 fn rate(time: Duration) -> f64 {
@@ -66,7 +126,7 @@ fn rate(time: Duration) -> f64 {
 }
 
 /// The time from the end of the first batch to that of the last, with frames enough behind it that nothing runs dry.
-fn element(set: &Set<'_>, case: &Case) -> Duration {
+fn element(set: &Set<'_>, case: &Case) -> Run {
     let pipeline = gst::Pipeline::new();
     let source = gst::parse::bin_from_description(&case.source, true).unwrap();
     let filter = set.filter(if case.boxes.is_empty() { "frame" } else { "upstream" });
@@ -86,25 +146,23 @@ fn element(set: &Set<'_>, case: &Case) -> Duration {
     let frames_a_batch = BATCH / case.boxes.len().max(1);
     sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, watch(frames_a_batch, tell));
     pipeline.set_state(gst::State::Playing).unwrap();
-    let time = timed.recv_timeout(HANG);
+    let run = timed.recv_timeout(HANG);
     let error = pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null).unwrap();
-    time.unwrap_or_else(|_| panic!("{}: {error:?}", case.what))
+    run.unwrap_or_else(|_| panic!("{}: {error:?}", case.what))
 }
 
 /// Notes when the last frame of the first batch and of the last timed one arrive.
-fn watch(
-    frames_a_batch: usize,
-    tell: Sender<Duration>,
-) -> impl Fn(&gst::Pad, &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn + Send + Sync {
+fn watch(frames_a_batch: usize, tell: Sender<Run>) -> impl Fn(&gst::Pad, &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn + Send + Sync {
     let state = std::sync::Mutex::new((0_usize, None));
     move |_, _| {
         let mut state = state.lock().unwrap();
         state.0 += 1;
         if state.0 == frames_a_batch {
-            state.1 = Some(Instant::now());
+            state.1 = Some((Instant::now(), threads::all()));
         } else if state.0 == frames_a_batch * (1 + BATCHES as usize) {
-            let _ = tell.try_send(state.1.unwrap().elapsed());
+            let (started, before) = state.1.take().unwrap();
+            let _ = tell.try_send(Run { time: started.elapsed(), threads: threads::since(&before) });
         }
         gst::PadProbeReturn::Ok
     }

@@ -41,7 +41,7 @@ const CLASSES: usize = 10;
 fn main() {
     let Some(options) = Options::read() else { return };
     if let Some(graph) = options.value_of(openvino::SERVE) {
-        return openvino::serve(Path::new(graph));
+        return openvino::serve(Path::new(graph), options.value_of(openvino::IN).unwrap_or("fp32"));
     }
     let repeats = options.repeats();
     let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -12,7 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Warnings go to stderr; `RUST_LOG` says more or less.
 pub(crate) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // tiny-skia, which draws rendered streets, warns of every shape that is too thin to be seen.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tiny_skia=error"));
     // Only a second call could fail, and there is none.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).without_time().with_target(false).try_init();
 }

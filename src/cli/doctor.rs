@@ -56,7 +56,7 @@ impl Doctor {
             Ok(runtime) => {
                 report.ok("ONNX Runtime", &runtime.library().display().to_string());
                 report.ok("", runtime.build());
-                for device in [Device::Cpu, Device::Cuda(0), Device::TensorRt(0), Device::OpenVino("CPU".to_owned())] {
+                for device in [Device::Cpu, Device::Cuda(0), Device::TensorRt(0), Device::openvino("CPU")] {
                     match device.usable() {
                         Ok(()) => report.ok(&format!("device {device}"), "the loaded ONNX Runtime has it"),
                         Err(error) => report.absent(&format!("device {device}"), &error.to_string()),
@@ -116,7 +116,7 @@ fn instructions() -> String {
         ("AVX2", is_x86_feature_detected!("avx2")),
         ("AVX-512", is_x86_feature_detected!("avx512f")),
         ("VNNI", uniood::engine::sums_of_bytes_are_exact()),
-        ("BF16", is_x86_feature_detected!("avx512bf16")),
+        ("BF16", uniood::engine::bf16_is_native()),
     ];
     found.iter().filter(|(_, found)| *found).flat_map(|(name, _)| [", ", name]).collect()
 }

@@ -18,7 +18,7 @@ use uniood::{
     engine::{DetectorChoice, Device, Engine, EngineConfig, Precision},
     frame::{FrameSource, Picture},
     geometry::{BBox, Rect},
-    graph::{ImageGraph, Numbers, TextGraph},
+    graph::{ImageGraph, TextGraph},
     models::{ClipConfig, MANIFEST, ModelSet, Weights},
     pair::{Base, PairSpec, write_pair},
 };
@@ -151,6 +151,11 @@ fn describe(set: &ModelSet) {
 
 impl Build {
     fn run(self) -> Result<Outcome> {
+        if self.guarded.precision == Precision::Bf16 {
+            return Err(usage(
+                "bf16 is what OpenVINO makes of the graph in fp32 as it loads it; build it with --precision fp32".to_owned(),
+            ));
+        }
         let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
         let (name, clip_dir, clip, combiner) = if self.dir.join(MANIFEST).exists() {
             let set = ModelSet::open(&self.dir)?;
@@ -191,7 +196,8 @@ const AGREEMENT: f32 = 1e-3;
 
 impl Check {
     fn run(self) -> Result<Outcome> {
-        let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
+        // Refused before anything is loaded.
+        self.guarded.precision.on(&self.guarded.device())?;
         let set = ModelSet::open(&self.dir)?;
         let (vision, clip) = (&set.clip.vision, &set.clip);
         say(format_args!(
@@ -244,7 +250,7 @@ impl Check {
             );
         }
         say(format_args!("ok  omega agrees with the plain reference to {furthest:.1e}"));
-        if numbers != Numbers::Fp32 {
+        if !matches!(self.guarded.precision, Precision::Auto | Precision::Fp32) {
             say(format_args!("ok  {}", self.guarded.check_omega(&set)?));
             if let Some(said) = self.guarded.check_auroc(&set)? {
                 say(format_args!("ok  {said}"));

@@ -22,7 +22,7 @@ pub(crate) struct Offline {
     /// Where the models run: auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
     #[arg(long, default_value = "auto")]
     device: Device,
-    /// What the encoder computes in: auto (fp32), fp32, fp16 (with device tensorrt), int8 (on a processor)
+    /// What the encoder computes in: auto (fp32), fp32, fp16 (with device tensorrt), bf16 (with device openvino), int8 (on a processor)
     #[arg(long, default_value_t = Precision::Auto)]
     precision: Precision,
     /// Where built graphs and CLIP's outputs are kept [default: the user's cache]

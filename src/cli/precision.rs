@@ -33,7 +33,7 @@ const SCENES: std::ops::Range<u64> = 8100..8104;
 /// A precision, and what it may cost.
 #[derive(Args)]
 pub(crate) struct Guarded {
-    /// What the image graph computes in: fp32, or int8 (on a processor)
+    /// What the image graph computes in: fp32, int8 (on a processor) or bf16 (in OpenVINO on a processor that has it)
     #[arg(long, default_value_t = Precision::Auto)]
     pub(crate) precision: Precision,
     /// Labelled pictures with known and unknown things, as for `eval --open-world`: a precision that costs more than half a point of AUROC there is refused
@@ -118,11 +118,16 @@ impl Guarded {
         bail!("{sentence}; use fp32, or --force to take it all the same")
     }
 
+    /// Where it runs: on the processor, in OpenVINO where the precision wants it.
+    pub(crate) fn device(&self) -> Device {
+        if self.precision == Precision::Bf16 { Device::openvino("CPU") } else { Device::Cpu }
+    }
+
     fn engine(&self, set: &ModelSet, precision: Precision) -> EngineConfig {
         EngineConfig {
             models: set.clone(),
             detector: DetectorChoice::Set,
-            device: Device::Cpu,
+            device: self.device(),
             precision,
             batch_size: 8,
             batch_timeout: None,

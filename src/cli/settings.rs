@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     /// Where the models run: auto, cpu, cuda[:n], tensorrt[:n], openvino[:name]
     #[arg(long, default_value_t = Device::Auto)]
     pub(crate) device: Device,
-    /// What the encoder computes in: auto (fp32), fp32, fp16 (with device tensorrt), int8 (on a processor)
+    /// What the encoder computes in: auto (fp32), fp32, fp16 (with device tensorrt), bf16 (with device openvino), int8 (on a processor)
     #[arg(long, default_value_t = Precision::Auto)]
     pub(crate) precision: Precision,
     #[command(flatten)]

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider, ExecutionProviderDispatch};
+use serde_json::json;
 
 use crate::{Error, Result};
 
@@ -18,8 +19,13 @@ pub enum Device {
     Cuda(u32),
     /// TensorRT on CUDA device `n`.
     TensorRt(u32),
-    /// OpenVINO on the named device (`CPU` where none is named).
-    OpenVino(String),
+    /// OpenVINO.
+    OpenVino {
+        /// Its own name of the device; `CPU` where none is named.
+        name: String,
+        /// Whether it computes in bf16, which is for [`super::Precision::Bf16`] to say.
+        bf16: bool,
+    },
 }
 
 impl fmt::Display for Device {
@@ -29,7 +35,8 @@ impl fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
             Self::TensorRt(index) => write!(f, "tensorrt:{index}"),
-            Self::OpenVino(name) => write!(f, "openvino:{name}"),
+            Self::OpenVino { name, bf16: false } => write!(f, "openvino:{name}"),
+            Self::OpenVino { name, bf16: true } => write!(f, "openvino:{name} (bf16)"),
         }
     }
 }
@@ -47,14 +54,20 @@ impl FromStr for Device {
             ("cpu", None) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda(index()?)),
             ("tensorrt", _) => Ok(Self::TensorRt(index()?)),
-            ("openvino", None) => Ok(Self::OpenVino("CPU".to_owned())),
-            ("openvino", Some(name)) if !name.is_empty() => Ok(Self::OpenVino(name.to_ascii_uppercase())),
+            ("openvino", None) => Ok(Self::openvino("CPU")),
+            ("openvino", Some(name)) if !name.is_empty() => Ok(Self::openvino(&name.to_ascii_uppercase())),
             _ => Err(wrong()),
         }
     }
 }
 
 impl Device {
+    /// OpenVINO on the device that it knows by this name, in fp32.
+    #[must_use]
+    pub fn openvino(name: &str) -> Self {
+        Self::OpenVino { name: name.to_owned(), bf16: false }
+    }
+
     /// What to try, in this order: for [`Device::Auto`] CUDA where the loaded library has it, then the processor;
     /// any other device is tried alone. (TensorRT compiles for minutes on its first start: it is asked for by name.)
     pub(super) fn candidates(&self) -> Vec<Self> {
@@ -96,11 +109,15 @@ impl Device {
                 let tensorrt = tensorrt.unwrap_or_default().with_device_id(index.cast_signed()).build().error_on_failure();
                 (ep::TensorRT::is_available(), "onnxruntime-gpu", vec![tensorrt, cuda(*index)])
             }
-            Self::OpenVino(name) => {
+            Self::OpenVino { name, bf16 } => {
                 let openvino = ep::OpenVINO::default().with_device_type(name).with_num_threads(threads);
-                // Said, so that no version of it takes bf16 by itself where the processor has it.
-                let openvino = openvino.with_precision("FP32").build().error_on_failure();
-                (ep::OpenVINO::is_available(), "onnxruntime-openvino", vec![openvino])
+                let openvino = if *bf16 {
+                    openvino.with_arbitrary_config("load_config", json!({ name: { "INFERENCE_PRECISION_HINT": "bf16" } }))
+                } else {
+                    // Said, so that no version of it takes bf16 by itself where the processor has it.
+                    openvino.with_precision("FP32")
+                };
+                (ep::OpenVINO::is_available(), "onnxruntime-openvino", vec![openvino.build().error_on_failure()])
             }
         };
         match available {
@@ -130,8 +147,8 @@ mod tests {
             ("cuda", Device::Cuda(0), "cuda:0"),
             ("cuda:3", Device::Cuda(3), "cuda:3"),
             ("tensorrt:1", Device::TensorRt(1), "tensorrt:1"),
-            ("openvino", Device::OpenVino("CPU".to_owned()), "openvino:CPU"),
-            ("openvino:gpu.1", Device::OpenVino("GPU.1".to_owned()), "openvino:GPU.1"),
+            ("openvino", Device::openvino("CPU"), "openvino:CPU"),
+            ("openvino:gpu.1", Device::openvino("GPU.1"), "openvino:GPU.1"),
         ] {
             assert_eq!(text.parse::<Device>().unwrap(), device);
             assert_eq!(device.to_string(), written);

@@ -287,7 +287,9 @@ impl Store {
         let (numbers, device) = config.precision.on(&config.device)?;
         let sources = cache::clip_sources(&config.models.clip_dir());
         let graph = cache::graph(config.cache_dir.as_deref(), &cache::kind(kind, numbers), &sources, |path| build(numbers, path))?;
-        let kept = graph.with_file_name(name);
+        // The graph in fp32 gives something else in bf16.
+        let bf16 = matches!(device, Device::OpenVino { bf16: true, .. });
+        let kept = graph.with_file_name(if bf16 { format!("{name}-bf16") } else { name.to_owned() });
         fs::create_dir_all(&kept).map_err(Error::file("create", &kept))?;
         Ok(Self { graph, kept, device, session: None })
     }

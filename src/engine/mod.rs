@@ -56,7 +56,7 @@ pub use device::Device;
 pub use features::{FeatureEncoder, Pair};
 pub use job::{Abort, Aborted, Answer, Approximation, Boxes, FrameSettings, Job, Scope, Ticket, Timings};
 pub use open_vocabulary::OpenVocabulary;
-pub use precision::{Precision, sums_of_bytes_are_exact};
+pub use precision::{Precision, bf16_is_native, sums_of_bytes_are_exact};
 pub use runtime::{LIBRARY_VARIABLE, Runtime};
 pub use session::{Element, Input, Outputs, Port, Session};
 pub use stages::{StageTimes, Times};

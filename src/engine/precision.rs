@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use super::Device;
 use crate::{Error, Result, graph::Numbers};
 
-/// What the encoder computes in; parsed from `auto`, `fp32`, `fp16`, `int8`. Detector and text tower are not touched by it.
+/// What the encoder computes in; parsed from `auto`, `fp32`, `fp16`, `bf16`, `int8`. Detector and text tower are not touched by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// What the model was trained for: fp32.
@@ -15,6 +15,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit floats.
     Fp16,
+    /// Products of 16-bit floats with the exponent of 32 bits, and their sums in 32, where the processor has them.
+    Bf16,
     /// 8-bit integers in the image tower's layers.
     Int8,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Precision {
             Self::Auto => "auto",
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         })
     }
@@ -38,17 +41,15 @@ impl FromStr for Precision {
             "auto" => Ok(Self::Auto),
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
+            "bf16" => Ok(Self::Bf16),
             "int8" => Ok(Self::Int8),
-            "bf16" => Err(Error::Setting(
-                "precision bf16 is not one of ours: ONNX Runtime has it on Arm processors alone; use auto, fp32, fp16 or int8".to_owned(),
-            )),
-            _ => Err(Error::Setting(format!("precision `{text}` is unknown; use auto, fp32, fp16 or int8"))),
+            _ => Err(Error::Setting(format!("precision `{text}` is unknown; use auto, fp32, fp16, bf16 or int8"))),
         }
     }
 }
 
 impl Precision {
-    /// What the encoder computes in on a device, and where: int8 runs on the processor, also where the device is left open.
+    /// What the encoder computes in on a device, and where: int8 runs on the processor and bf16 in OpenVINO on it, also where the device is left open.
     ///
     /// # Errors
     /// [`Error::Setting`] where the device cannot compute in it.
@@ -60,6 +61,19 @@ impl Precision {
             (Self::Int8, device) => Err(Error::Setting(format!(
                 "precision int8 is for the processor, and device is {device}; use device cpu, or precision fp32"
             ))),
+            (Self::Bf16, Device::Auto) => Self::Bf16.on(&Device::openvino("CPU")),
+            (Self::Bf16, Device::OpenVino { name, .. }) if name == "CPU" => {
+                if bf16_is_native() {
+                    return Ok((Numbers::Fp32, Device::OpenVino { name: name.clone(), bf16: true }));
+                }
+                Err(Error::Setting(
+                    "precision bf16 is for a processor that has it (AVX512-BF16), and this one has not; use fp32, or int8, which is the faster one here"
+                        .to_owned(),
+                ))
+            }
+            (Self::Bf16, device) => Err(Error::Setting(format!(
+                "precision bf16 is for OpenVINO on a processor, and device is {device}; use device openvino, or precision fp32 (or int8 with device cpu)"
+            ))),
             (Self::Fp16, Device::Cpu) => Err(Error::Setting(
                 "precision fp16 cannot be had on device cpu: ONNX Runtime computes it in 32 bits there, with casts around every node, no faster than \
                  fp32; use fp32, or int8, which is the faster one on a processor"
@@ -70,6 +84,15 @@ impl Precision {
             ))),
         }
     }
+}
+
+/// Whether this processor multiplies in bf16 itself; OpenVINO would do it in many steps where not, at half of fp32's speed.
+#[must_use]
+pub fn bf16_is_native() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// Whether sums of products of a `u8` and an `i8` are exact on this processor. Without VNNI an x86 adds two of them in 16 bits, which overflow; ONNX Runtime's
@@ -93,11 +116,11 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written_back_and_others_refused() {
-        for precision in [Precision::Auto, Precision::Fp32, Precision::Fp16, Precision::Int8] {
+        for precision in [Precision::Auto, Precision::Fp32, Precision::Fp16, Precision::Bf16, Precision::Int8] {
             assert_eq!(precision.to_string().to_uppercase().parse::<Precision>().unwrap(), precision);
         }
-        for text in ["", "bf16", "int4", "fp 32"] {
-            assert!(text.parse::<Precision>().unwrap_err().to_string().contains("fp16 or int8"), "{text}");
+        for text in ["", "bf 16", "int4", "fp 32"] {
+            assert!(text.parse::<Precision>().unwrap_err().to_string().contains("bf16 or int8"), "{text}");
         }
     }
 
@@ -106,11 +129,21 @@ mod tests {
         assert_eq!(Precision::Auto.on(&Device::Cuda(1)).unwrap(), (Numbers::Fp32, Device::Cuda(1)));
         assert_eq!(Precision::Int8.on(&Device::Auto).unwrap(), (Numbers::Int8, Device::Cpu));
         assert_eq!(Precision::Fp16.on(&Device::TensorRt(0)).unwrap(), (Numbers::Fp32, Device::TensorRt(0)));
-        for (precision, device) in
-            [(Precision::Int8, Device::Cuda(0)), (Precision::Int8, Device::OpenVino("CPU".to_owned())), (Precision::Fp16, Device::Cpu)]
-        {
+        for (precision, device) in [
+            (Precision::Int8, Device::Cuda(0)),
+            (Precision::Int8, Device::openvino("CPU")),
+            (Precision::Fp16, Device::Cpu),
+            (Precision::Bf16, Device::Cpu),
+            (Precision::Bf16, Device::openvino("GPU.0")),
+        ] {
             let sentence = precision.on(&device).unwrap_err().to_string();
             assert!(sentence.contains(&precision.to_string()) && sentence.contains(&device.to_string()), "{sentence}");
+        }
+        for device in [Device::Auto, Device::openvino("CPU")] {
+            match Precision::Bf16.on(&device) {
+                Ok(found) => assert_eq!(found, (Numbers::Fp32, Device::OpenVino { name: "CPU".to_owned(), bf16: true })),
+                Err(error) => assert!(!bf16_is_native() && error.to_string().contains("AVX512-BF16"), "{error}"),
+            }
         }
     }
 }

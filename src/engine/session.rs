@@ -352,7 +352,7 @@ fn builder_for(
     let option = |error: ort::Error<SessionBuilder>| Error::Runtime(format!("a session option was refused: {error}"));
     // ONNX Runtime takes OpenVINO with a device that is not there for nothing, and would run all on its own.
     // Of our own graph TensorRT and CUDA take every node; that it stays so is asked for, too.
-    let alone = if matches!(device, Device::OpenVino(_)) || whole { "1" } else { "0" };
+    let alone = if matches!(device, Device::OpenVino { .. }) || whole { "1" } else { "0" };
     let builder = OrtSession::builder(runtime.environment())
         .map_err(|error| Error::Runtime(format!("no session could be started: {error}")))?
         .with_intra_threads(threads)

@@ -83,6 +83,9 @@ pub enum Precision {
     /// 16-bit floats.
     #[enum_value(name = "16-bit floats (with device=tensorrt)", nick = "fp16")]
     Fp16,
+    /// 16-bit floats with the exponent of 32 bits.
+    #[enum_value(name = "bf16 (with device=openvino, where the processor has it)", nick = "bf16")]
+    Bf16,
     /// 8-bit integers.
     #[enum_value(name = "8-bit integers in the image tower's layers, on a processor", nick = "int8")]
     Int8,
@@ -95,6 +98,7 @@ impl Precision {
             Self::Auto => engine::Precision::Auto,
             Self::Fp32 => engine::Precision::Fp32,
             Self::Fp16 => engine::Precision::Fp16,
+            Self::Bf16 => engine::Precision::Bf16,
             Self::Int8 => engine::Precision::Int8,
         }
     }

@@ -66,7 +66,7 @@ impl Knob {
 
     /// What is tried in place of the default.
     pub(super) fn others(self, cores: usize, settings: &Settings) -> Vec<i32> {
-        let on_processor = matches!(settings.device, Device::Auto | Device::Cpu | Device::OpenVino(_));
+        let on_processor = matches!(settings.device, Device::Auto | Device::Cpu | Device::OpenVino { .. });
         let fewer = || {
             let cores = i32::try_from(cores).unwrap_or(i32::MAX);
             let mut fewer: Vec<i32> = [cores / 2, cores / 4, 1].into_iter().filter(|number| (1..cores).contains(number)).collect();
