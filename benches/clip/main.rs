@@ -103,16 +103,17 @@ fn speed(clip: &Clip, sampled: &Clip, dir: &Path, repeats: usize) -> String {
     let graph = dir.join("random.onnx");
     graph::write_vision(&models, Numbers::Fp32, &graph).unwrap();
     let mut peers = Peers::start(&graph, sampled, &fp32, &Peers::NAMES);
-    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); 2 + Peers::NAMES.len()];
-    for round in 0..=repeats {
-        let mut of_round = vec![rate(sampled, &fp32, Way::default()), rate(clip, &int8, EVERYTHING)];
-        if let Ok(peers) = &mut peers {
-            of_round.extend(Peers::NAMES.map(|name| f64_of(sampled.objects()) / peers.seconds(name)));
-        }
-        if round > 0 {
-            rates.iter_mut().zip(of_round).for_each(|(rates, rate)| rates.push(rate));
-        }
-    }
+    let rates = rounds(repeats, || {
+        let ours = || rate(sampled, &fp32, Way::default());
+        // First and last of a round, since the machine's own speed changes while it lasts.
+        let first = ours();
+        let everything = rate(clip, &int8, EVERYTHING);
+        let of_peers: Vec<f64> = match &mut peers {
+            Ok(peers) => Peers::NAMES.map(|name| f64_of(sampled.objects()) / peers.seconds(name)).into(),
+            Err(_) => Vec::new(),
+        };
+        [vec![f64::midpoint(first, ours()), everything], of_peers].concat()
+    });
     let [ours, everything, of_peers @ ..] = &rates[..] else { unreachable!("it has six") };
     let mut figures = Vec::new();
     if peers.is_ok() {
@@ -156,9 +157,8 @@ fn of_two_sessions(clip: &Clip, dir: &Path, repeats: usize) -> Vec<Figure> {
             Engine::open(&EngineConfig { threads: Some(threads), cache_dir: Some(dir.join("cache")), batch_size: 8, ..config }).unwrap()
         });
         let _texts = engines.each_ref().map(|engine| engine.vocabulary(&models.manifest.classes).unwrap());
-        let round = |_| engines.each_ref().map(|engine| rate(clip, engine, Way::default()));
-        let ratios: Vec<f64> = (0..=repeats).map(round).skip(1).map(|[one, two]| two / one).collect();
-        Figure::new(format!("encoder-sessions=2 ÷ 1, objects/s, {precision}, batch size 8"), None, &ratios, 2)
+        let rates = rounds(repeats, || engines.iter().map(|engine| rate(clip, engine, Way::default())).collect());
+        Figure::new(format!("encoder-sessions=2 ÷ 1, objects/s, {precision}, batch size 8"), None, &over(&rates[1], &rates[0]), 2)
     };
     vec![of(Precision::Fp32), of(Precision::Int8)]
 }
@@ -170,21 +170,26 @@ fn of_the_set_that_ships(clip: &Clip, shipped: &ModelSet, dir: &Path, repeats: u
     let graph = dir.join("shipped.onnx");
     graph::write_vision(shipped, Numbers::Fp32, &graph).unwrap();
     let Ok(mut peers) = Peers::start(&graph, clip, &engine, &WAYS) else { return Vec::new() };
-    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..=repeats {
+    let rates = rounds(repeats, || {
         let [theirs, graph] = WAYS.map(|way| f64_of(clip.objects()) / peers.seconds(way));
-        let of_round = [rate(clip, &engine, Way::default()), theirs, graph];
-        if round > 0 {
-            rates.iter_mut().zip(of_round).for_each(|(rates, rate)| rates.push(rate));
-        }
-    }
-    let [ours, theirs, graph] = &rates;
+        vec![rate(clip, &engine, Way::default()), theirs, graph]
+    });
+    let [ours, theirs, graph] = &rates[..] else { unreachable!("there are three") };
     vec![
         Figure::new(format!("street-tiny: engine ÷ {ONNXRUNTIME}"), Some(('≥', 2.0)), &over(ours, theirs), 2),
         Figure::new(format!("street-tiny: {AT_MOST}"), None, &over(graph, theirs), 2),
         Figure::new("street-tiny: engine, objects/s, fp32", None, ours, 1),
         Figure::new("street-tiny: python onnxruntime, objects/s", None, theirs, 1),
     ]
+}
+
+/// What each of a round's works gave, round by round; the first round does not count.
+fn rounds(repeats: usize, mut round: impl FnMut() -> Vec<f64>) -> Vec<Vec<f64>> {
+    let mut series = vec![Vec::new(); round().len()];
+    for _ in 0..repeats {
+        series.iter_mut().zip(round()).for_each(|(series, value)| series.push(value));
+    }
+    series
 }
 
 /// One rate over another, round by round.
