@@ -30,6 +30,7 @@ pub mod encode;
 pub mod engine;
 pub mod error;
 pub mod eval;
+mod file;
 pub mod frame;
 pub mod geometry;
 pub mod graph;

@@ -26,7 +26,7 @@ pub(crate) use lines::frames;
 pub use lines::{UNNAMED, source};
 
 use crate::{
-    Error, Result,
+    Error, Result, file,
     frame::Picture,
     geometry::{BBox, Rect},
     picture,
@@ -251,11 +251,7 @@ impl Annotated {
     }
 
     fn read_file(&self) -> Result<Picture> {
-        // A stranger's annotations may name a pipe or a device, which has no end.
-        let kind = fs::metadata(&self.path).map_err(Error::file("read", &self.path))?;
-        if !kind.is_file() {
-            return Err(Error::content(&self.path, "no file; the data set must name a picture file"));
-        }
+        file::length(&self.path, "no file; the data set must name a picture file")?;
         picture::read(&self.path)
     }
 

@@ -5,14 +5,13 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     path::{Path, PathBuf},
 };
 
 use roxmltree::{Document, Node};
 
 use super::{Annotated, Categories, DataSet, Faults, Labelled, Layout, PICTURES, Pixels, Place, has_ending, listed};
-use crate::{Error, Result, geometry::BBox};
+use crate::{Error, Result, file, geometry::BBox};
 
 /// Longest annotation file that is read, in bytes; a picture with a thousand objects has some 300 kB.
 const LONGEST: u64 = 16 << 20;
@@ -39,13 +38,7 @@ pub(super) fn open(path: &Path, files: &[PathBuf], faults: &mut Faults) -> Resul
 }
 
 fn read(file: &Path, categories: &mut Categories, faults: &mut Faults) -> Result<Annotated> {
-    // Asked before it is opened: opening a pipe waits for its writer.
-    let kind = fs::metadata(file).map_err(Error::file("read", file))?;
-    if !kind.is_file() || kind.len() > LONGEST {
-        let problem = format!("no file, or one of more than {} MiB; wanted the annotations of one picture", LONGEST >> 20);
-        return Err(Error::content(file, problem));
-    }
-    let text = fs::read_to_string(file).map_err(Error::file("read", file))?;
+    let text = file::text(file, LONGEST, "wanted the annotations of one picture")?;
     // Document types are refused, so that entities cannot grow without end.
     let document = Document::parse(&text).map_err(|error| Error::content(file, format!("not XML ({error}); fetch it again")))?;
     let root = document.root_element();

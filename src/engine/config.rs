@@ -67,7 +67,8 @@ impl EngineConfig {
     }
 
     /// Sessions that encode at the same time.
-    pub(super) fn encoder_sessions(&self) -> usize {
+    #[must_use]
+    pub fn encoder_sessions(&self) -> usize {
         self.threads.and_then(|threads| threads.encoder_sessions).map_or(1, NonZero::get)
     }
 

@@ -1,13 +1,13 @@
 //! What a model set's scores depend on, as a hash.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
 };
 
 use super::{ModelSet, weights};
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// Of large weights only the length and this much from both ends is read: a set is opened often, and CLIP's weights are gigabytes.
 const END: u64 = 64 << 10;
@@ -37,13 +37,8 @@ impl ModelSet {
 
 /// A file's length, beginning and end.
 fn ends(path: &Path) -> Result<Vec<u8>> {
-    // Asked before it is opened: opening a pipe waits for its writer.
-    let kind = fs::metadata(path).map_err(Error::file("read", path))?;
-    if !kind.is_file() {
-        return Err(Error::content(path, "no file; fetch the model set again"));
-    }
+    let length = file::length(path, "no file; fetch the model set again")?;
     let mut file = File::open(path).map_err(Error::file("read", path))?;
-    let length = kind.len();
     let mut found = length.to_le_bytes().to_vec();
     let mut read = |from: u64| -> std::io::Result<()> {
         file.seek(SeekFrom::Start(from))?;
@@ -55,7 +50,7 @@ fn ends(path: &Path) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use serde_json::json;
 

@@ -31,6 +31,7 @@ pub use weights::Weights;
 use crate::{
     Error, Result,
     calibrate::{self, Document},
+    file,
     verdict::Calibration,
 };
 
@@ -268,12 +269,7 @@ impl Manifest {
 /// # Errors
 /// [`Error::File`] where it cannot be read, [`Error::Content`] where it is no file, or longer than any that is meant.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    // Asked before it is opened: opening a pipe waits for its writer, and a device has no end.
-    let kind = fs::metadata(path).map_err(Error::file("read", path))?;
-    if !kind.is_file() || kind.len() > LONGEST_TEXT {
-        return Err(Error::content(path, format!("no file, or one of more than {} MiB; fetch it again", LONGEST_TEXT >> 20)));
-    }
-    let mut text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let mut text = file::text(path, LONGEST_TEXT, "fetch it again")?;
     if text.starts_with('\u{feff}') {
         text.remove(0);
     }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::{self, File},
+    fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -17,7 +17,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use super::read_text;
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// Longest header that is read, in bytes; that of a CLIP is some 50 kB.
 const LONGEST_HEADER: u64 = 16 << 20;
@@ -142,12 +142,7 @@ impl Weights {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let broken = |problem: &str| Error::content(path, format!("not a whole safetensors file: {problem}; fetch it again"));
-        // Asked before it is opened: opening a pipe waits for its writer.
-        let kind = fs::metadata(path).map_err(Error::file("read", path))?;
-        if !kind.is_file() {
-            return Err(broken("it is no file"));
-        }
-        let size = kind.len();
+        let size = file::length(path, "not a whole safetensors file: it is no file; fetch it again")?;
         let mut file = File::open(path).map_err(Error::file("read", path))?;
         let mut length = [0; size_of::<u64>()];
         file.read_exact(&mut length).map_err(|_| broken("it is shorter than a header's length"))?;

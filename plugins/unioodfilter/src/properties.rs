@@ -104,12 +104,12 @@ pub(crate) fn all() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("precision", d.precision)
                 .nick("Precision")
-                .blurb("What the encoder computes in: auto (fp32), fp32, fp16 (with device=tensorrt) or int8 (on a processor)")
+                .blurb("What the encoder computes in: auto (fp32), fp32, fp16 (with device=tensorrt), bf16 (with device=openvino) or int8 (on a processor)")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("batch-size")
                 .nick("Batch size")
-                .blurb("Objects that are encoded together; twice as many frames (4 to 64, and at most 256 MiB of them) are in flight")
+                .blurb("Objects that are encoded together; twice as many frames (4 to 64, and at most 256 MiB of them) are in flight, more with encoder-sessions")
                 .minimum(1)
                 .maximum(1024)
                 .default_value(BATCH_SIZE_DEFAULT)

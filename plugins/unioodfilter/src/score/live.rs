@@ -24,6 +24,9 @@ use crate::{
     settings::{EngineKey, Settings, filled},
 };
 
+/// Frames in flight for each batch, however large it is.
+const MOST_OF_A_BATCH: usize = 32;
+
 /// Bytes of frames in flight, whatever their number.
 const BYTES_IN_FLIGHT: usize = 256 << 20;
 
@@ -61,8 +64,10 @@ impl Running {
     /// `by` is what others that share the engine are told of who opened it.
     fn open(key: EngineKey, by: &str) -> Result<Self> {
         let config = key.config()?;
-        // Two batches of frames with one object each: one is encoded while the next fills.
-        let limit = Limit { items: config.batch_size.saturating_mul(2).clamp(4, 64), bytes: BYTES_IN_FLIGHT };
+        // Batches of frames with one object each: one in every session that encodes, and one that fills meanwhile.
+        let batches = config.encoder_sessions().saturating_add(1);
+        let items = config.batch_size.saturating_mul(batches).clamp(4, batches.saturating_mul(MOST_OF_A_BATCH));
+        let limit = Limit { items, bytes: BYTES_IN_FLIGHT };
         let engine = match key.instance() {
             Some(id) => Engine::shared(id, by, &config)?,
             None => Engine::open(&config)?,

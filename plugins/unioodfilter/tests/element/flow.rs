@@ -13,6 +13,11 @@ const PROMPTLY: Duration = Duration::from_secs(2);
 
 /// Frames go in until the pipeline holds no more: the sink waits in PAUSED for its first frame.
 fn blocked(settings: &str) -> Pipeline {
+    filled(settings).0
+}
+
+/// The same, and how many frames went in.
+fn filled(settings: &str) -> (Pipeline, u64) {
     let line = format!(
         "videotestsrc ! video/x-raw,width=96,height=64,framerate=25/1 ! identity name=in ! unioodfilter name=f {settings} ! fakesink name=out sync=true"
     );
@@ -26,7 +31,7 @@ fn blocked(settings: &str) -> Pipeline {
         std::thread::park_timeout(Duration::from_millis(200));
     }
     assert!((2..=70).contains(&before), "{before} frames are in flight");
-    pipeline
+    (pipeline, before)
 }
 
 /// A rig whose stream has begun, and whose batches wait until they are full.
@@ -46,6 +51,15 @@ fn shutdown_under_a_blocked_pipeline_is_prompt() {
             let pipeline = blocked(&format!("{} {settings}", launch_settings(&set)));
             takes_at_most(PROMPTLY, || pipeline.0.set_state(gst::State::Null).unwrap());
         }
+    });
+}
+
+#[test]
+fn every_session_that_encodes_has_a_batch_of_frames_in_flight() {
+    completes_within(HANG, || {
+        let set = ModelSet::golden();
+        let [one, three] = [1, 3].map(|sessions| filled(&format!("{} batch-size=5 encoder-sessions={sessions}", launch_settings(&set))).1);
+        assert_eq!(three - one, 2 * 5, "{one} and {three}");
     });
 }
 
