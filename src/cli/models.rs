@@ -152,9 +152,7 @@ fn describe(set: &ModelSet) {
 impl Build {
     fn run(self) -> Result<Outcome> {
         if self.guarded.precision == Precision::Bf16 {
-            return Err(usage(
-                "bf16 is what OpenVINO makes of the graph in fp32 as it loads it; build it with --precision fp32".to_owned(),
-            ));
+            return Err(usage("bf16 is what OpenVINO makes of the graph in fp32 as it loads it; build it with --precision fp32"));
         }
         let (numbers, _) = self.guarded.precision.on(&Device::Cpu)?;
         let (name, clip_dir, clip, combiner) = if self.dir.join(MANIFEST).exists() {

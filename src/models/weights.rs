@@ -141,8 +141,9 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let broken = |problem: &str| Error::content(path, format!("not a whole safetensors file: {problem}; fetch it again"));
-        let size = file::length(path, "not a whole safetensors file: it is no file; fetch it again")?;
+        let sentence = |problem: &str| format!("not a whole safetensors file: {problem}; fetch it again");
+        let broken = |problem: &str| Error::content(path, sentence(problem));
+        let size = file::length(path, &sentence("it is no file"))?;
         let mut file = File::open(path).map_err(Error::file("read", path))?;
         let mut length = [0; size_of::<u64>()];
         file.read_exact(&mut length).map_err(|_| broken("it is shorter than a header's length"))?;
